@@ -1,0 +1,1 @@
+"""Durable, event-driven workflows on the database that you already run."""

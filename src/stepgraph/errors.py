@@ -1,0 +1,110 @@
+"""Every exception that Stepgraph raises, in one tree.
+
+WorkflowError
+├── DefinitionError            what was declared, or what `build()` was given, cannot work
+├── InputError (ValueError)    a name, key, object or payload cannot be stored
+├── NotOpenError               the workflow was used outside `async with`
+├── RunNotFoundError (LookupError)
+├── RunInProgressError         an open run exists for this foreign id
+├── RunEndedError              the run stopped before it came where the caller waited
+├── DeadlineError (TimeoutError)
+├── InvalidTransitionError     a function answered a status that it does not declare
+├── VersionConflictError       the run moved on since the caller looked at it
+├── CodecError                 the stored object cannot be read as the declared type
+├── SchemaError                the stored schema is not one that this code can use
+├── RefusedError               the store refuses a write or a whole batch; nothing of it happened
+└── UnavailableError (ConnectionError)
+    └── OutcomeUnknownError    the store did not say whether it wrote
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stepgraph.model.run import Snapshot
+
+
+class WorkflowError(Exception):
+    """The root of everything that Stepgraph raises."""
+
+
+class DefinitionError(WorkflowError):
+    """The definition, or what `build()` was given, cannot work."""
+
+
+class InputError(WorkflowError, ValueError):
+    """A foreign id, a key, an object or a payload cannot be stored. Nothing was written."""
+
+
+class NotOpenError(WorkflowError):
+    """The workflow was used outside `async with workflow` and `async with workflow.client()`."""
+
+
+class RunNotFoundError(WorkflowError, LookupError):
+    """No run has this id."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"no run has the id {run_id!r}: it was never triggered here, or was pruned")
+        self.run_id = run_id
+
+
+class RunInProgressError(WorkflowError):
+    """An open run exists for this foreign id; the call created nothing."""
+
+    def __init__(self, foreign_id: str, run_id: str) -> None:
+        super().__init__(
+            f"{foreign_id!r} already has the open run {run_id}: wait for its end, cancel it,"
+            " or trigger with an idempotency key if this is a repeat"
+        )
+        self.foreign_id = foreign_id
+        self.run_id = run_id
+
+
+class RunEndedError(WorkflowError):
+    """The run stopped before it came where the caller waited for it."""
+
+    def __init__(self, run: Snapshot[Any, Any]) -> None:
+        super().__init__(
+            f"run {run.id} ended as {run.run_state.name} in {run.status.name}"
+            " without having been where the caller waited for it"
+        )
+        self.run = run
+
+
+class DeadlineError(WorkflowError, TimeoutError):
+    """The wait was longer than `within`. The run goes on."""
+
+    def __init__(self, run: Snapshot[Any, Any]) -> None:
+        super().__init__(
+            f"run {run.id} is {run.run_state.name} in {run.status.name}; the wait is over, the run goes on"
+        )
+        self.run = run
+
+
+class InvalidTransitionError(WorkflowError):
+    """A function answered a status that it does not declare. The attempt counts as failed."""
+
+
+class VersionConflictError(WorkflowError):
+    """The run moved on since the caller looked at it; the call changed nothing."""
+
+
+class CodecError(WorkflowError):
+    """The stored object cannot be read as the declared type."""
+
+
+class SchemaError(WorkflowError):
+    """The stored schema is older or newer than this code can use; nothing was changed."""
+
+
+class RefusedError(WorkflowError):
+    """The store refuses a statement of this batch. Nothing of the batch happened."""
+
+
+class UnavailableError(WorkflowError, ConnectionError):
+    """The store or the stream is away; the engine backs off and tries again."""
+
+
+class OutcomeUnknownError(UnavailableError):
+    """The store did not say whether it wrote. Repeating with the same key is safe."""
