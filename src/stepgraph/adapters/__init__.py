@@ -1,0 +1,1 @@
+"""One folder per technology; no folder knows another."""

@@ -1,0 +1,1 @@
+"""Makes workflows run: one consuming loop, one transition path, one writer."""

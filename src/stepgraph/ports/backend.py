@@ -1,0 +1,65 @@
+"""Backend: an object that owns connections; which ports it has is what it can do."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Protocol
+
+from stepgraph.ports.event_streamer import EventStreamer
+from stepgraph.ports.hints import Hints
+from stepgraph.ports.history_store import HistoryStore
+from stepgraph.ports.lost_runs import LostRuns
+from stepgraph.ports.record_store import RecordStore
+from stepgraph.ports.role_scheduler import RoleScheduler
+from stepgraph.ports.timeout_store import TimeoutStore
+from stepgraph.ports.work_queue import WorkQueue
+
+
+class Backend(Protocol):
+    """Shared by workflows, it is opened once and closed with the last of them."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect, and bring the schema up to date where that is the backend's own business."""
+        ...
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of every connection. May be called twice."""
+        ...
+
+
+class HasRecordStore(Backend, Protocol):
+    """A technology that can hold runs: the four ports over one store."""
+
+    @property
+    def record_store(self) -> RecordStore: ...
+    @property
+    def work_queue(self) -> WorkQueue: ...
+    @property
+    def history_store(self) -> HistoryStore: ...
+    @property
+    def lost_runs(self) -> LostRuns: ...
+    @property
+    def hints(self) -> Hints | None: ...
+
+
+class HasEventStreamer(Backend, Protocol):
+    """A technology that can announce events."""
+
+    @property
+    def event_streamer(self) -> EventStreamer: ...
+
+
+class HasRoleScheduler(Backend, Protocol):
+    """A technology that can hand out roles."""
+
+    @property
+    def role_scheduler(self) -> RoleScheduler: ...
+
+
+class HasTimeoutStore(Backend, Protocol):
+    """A technology that can hold timers."""
+
+    @property
+    def timeout_store(self) -> TimeoutStore: ...

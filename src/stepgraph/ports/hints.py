@@ -1,0 +1,21 @@
+"""Hints: tell other processes that there is work; losing every one costs latency only."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Hints(Protocol):
+    """Wake-ups between the processes that share a record store."""
+
+    @abstractmethod
+    def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` on the running loop whenever another process may have queued work."""
+        ...
+
+    @abstractmethod
+    def tell(self) -> None:
+        """Wake the other processes, best effort; called after a commit, throttled by the caller."""
+        ...
