@@ -1,0 +1,135 @@
+"""MemoryRecordStore: runs in dictionaries; the reference model for every other store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from stepgraph.adapters.memory.storage import MemoryStorage
+from stepgraph.model.queue import QueueKey
+from stepgraph.model.record import Record, RunRef
+from stepgraph.model.record_filter import Page, RecordFilter
+from stepgraph.model.slot import SLOT_COUNT
+from stepgraph.model.write import (
+    COMMITTED,
+    Conflict,
+    Exists,
+    InProgress,
+    Result,
+    Write,
+)
+from stepgraph.ports.capabilities import Capabilities
+from stepgraph.ports.record_store import RecordStore
+
+
+class MemoryRecordStore(RecordStore):
+    """Values are immutable, so nothing that a caller keeps can change what is stored."""
+
+    capabilities = Capabilities()
+    slot_count = SLOT_COUNT
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        """Work on `storage`, which twins may share."""
+        self._storage = storage
+
+    async def commit(
+        self, writes: Sequence[Write], finished: Sequence[QueueKey] = ()
+    ) -> Sequence[Result]:
+        """Apply each write whole or not at all; nothing suspends in between."""
+        results = [self._apply(write) for write in writes]
+        for key in finished:
+            self._storage.finish(key)
+        return results
+
+    def _apply(self, write: Write) -> Result:
+        refusal = self._create_refusal(write) if write.expected_version == 0 else self._stale(write)
+        if refusal is not None:
+            return refusal
+        storage = self._storage
+        for row in write.unique:
+            if (row.scope, row.key) in storage.unique:
+                return Conflict(storage.records.get(write.record.run_id))
+        for row in write.unique:
+            storage.unique[(row.scope, row.key)] = row.body
+        record = write.record
+        owner = (record.workflow, record.foreign_id)
+        if write.expected_version == 0:
+            storage.runs_of.setdefault(owner, []).append(record.run_id)
+            if record.is_open:
+                storage.open_runs[owner] = record.run_id
+        elif not record.is_open and storage.open_runs.get(owner) == record.run_id:
+            del storage.open_runs[owner]
+        storage.records[record.run_id] = record
+        if write.history is not None:
+            storage.history.setdefault(record.run_id, []).append(write.history)
+        for key in write.finished:
+            storage.finish(key)
+        for queued in write.enqueue:
+            storage.queue(queued.consumer, queued.slot).put(queued)
+        return COMMITTED
+
+    def _create_refusal(self, write: Write) -> Result | None:
+        record = write.record
+        stored = self._storage.records.get(record.run_id)
+        if stored is not None:
+            return COMMITTED if self._has_won(write, version=1) else Exists(record.run_id)
+        open_run = self._storage.open_runs.get((record.workflow, record.foreign_id))
+        return InProgress(open_run) if open_run is not None and record.is_open else None
+
+    def _stale(self, write: Write) -> Result | None:
+        stored = self._storage.records.get(write.record.run_id)
+        if (
+            stored is not None
+            and stored.version == write.expected_version
+            and write.expected_attempt in (None, stored.attempt)
+        ):
+            return None
+        return COMMITTED if self._has_won(write, write.record.version) else Conflict(stored)
+
+    def _has_won(self, write: Write, version: int) -> bool:
+        rows = self._storage.history.get(write.record.run_id, ())
+        return any(row.version == version and row.write_id == write.write_id for row in rows)
+
+    async def lookup_many(self, refs: Sequence[RunRef]) -> Sequence[Record | None]:
+        """Return the records now stored, in order."""
+        records = self._storage.records
+        return [records.get(ref.run_id) for ref in refs]
+
+    async def find(self, run_id: str) -> RunRef | None:
+        """Return where a run is."""
+        record = self._storage.records.get(run_id)
+        return record.ref if record is not None else None
+
+    async def latest(self, workflow: str, foreign_id: str) -> Record | None:
+        """Return the open run of a foreign id, else the one with the highest id."""
+        storage = self._storage
+        open_run = storage.open_runs.get((workflow, foreign_id))
+        if open_run is not None:
+            return storage.records[open_run]
+        records = [storage.records[i] for i in storage.runs_of.get((workflow, foreign_id), ())]
+        return max(records, key=lambda found: (found.created_at, found.run_id), default=None)
+
+    async def list_records(self, record_filter: RecordFilter, page: Page) -> Sequence[Record]:
+        """Return one page in the order of run ids."""
+        found = sorted(self._matching(record_filter), key=lambda record: record.run_id)
+        if page.is_descending:
+            found.reverse()
+        if page.after is not None:
+            last = page.after
+            found = [r for r in found if (r.run_id < last) is page.is_descending and r.run_id != last]
+        return found[: page.limit]
+
+    async def count(self, record_filter: RecordFilter, limit: int) -> int:
+        """Return how many records fit, at most `limit`."""
+        return min(limit, sum(1 for _ in self._matching(record_filter)))
+
+    def _matching(self, wanted: RecordFilter) -> Iterable[Record]:
+        for record in self._storage.records.values():
+            if (
+                wanted.workflow in (None, record.workflow)
+                and wanted.foreign_id in (None, record.foreign_id)
+                and (not wanted.statuses or record.status in wanted.statuses)
+                and (not wanted.run_states or record.run_state in wanted.run_states)
+                and (wanted.created_after is None or record.created_at > wanted.created_after)
+                and (wanted.created_before is None or record.created_at < wanted.created_before)
+            ):
+                yield record
