@@ -60,6 +60,21 @@ class BatchCommitted(Struct, frozen=True, gc=False):
     seconds: float
 
 
+class LagAlert(Struct, frozen=True, gc=False):
+    """A process fell further behind than its alert allows, or caught up."""
+
+    workflow: str
+    process: str
+    is_raised: bool
+    lag_seconds: float
+
+
 Fact: TypeAlias = (
-    RunMoved | AttemptFailed | EventSkipped | ProcessChanged | ProcessFailed | BatchCommitted
+    RunMoved
+    | AttemptFailed
+    | EventSkipped
+    | ProcessChanged
+    | ProcessFailed
+    | BatchCommitted
+    | LagAlert
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import uuid
-from hashlib import blake2b
 
 _RUN_NAMESPACE = uuid.UUID("6f0c6b5e-6c0f-5b0e-9a37-5d1a3f0f9b11")
 
@@ -58,12 +57,6 @@ def keyed_run_id(workflow: str, foreign_id: str, key: str) -> str:
     """Return the run id that a key makes: the same in every process, for ever."""
     name = _joined(workflow, foreign_id, key)
     return str(uuid.uuid5(_RUN_NAMESPACE, name.hex()))
-
-
-def work_key(run_id: str, progress_version: int, kind: str, name: str) -> str:
-    """Return the idempotency key of one piece of work: 32 hex digits."""
-    joined = _joined(run_id, str(progress_version), kind, name)
-    return blake2b(joined, digest_size=16).hexdigest()
 
 
 def _joined(*parts: str) -> bytes:

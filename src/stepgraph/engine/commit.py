@@ -1,0 +1,270 @@
+"""Committer: the one writer; what finishes while a commit is in flight goes into the next one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeAlias
+
+from stepgraph.engine.tasks import Tasks
+from stepgraph.errors import OutcomeUnknownError, RefusedError, UnavailableError
+from stepgraph.model.fact import BatchCommitted, Fact
+from stepgraph.model.queue import QueueKey
+from stepgraph.model.write import BUSY, Busy, Committed, Refused, Result, Write
+from stepgraph.ports.clock import elapsed_seconds, pause_seconds
+from stepgraph.ports.record_store import RecordStore
+
+_logger = logging.getLogger("stepgraph.engine")
+
+MAX_WRITES = 500
+MAX_BYTES = 4 * 1024 * 1024
+LIMIT_SECONDS = 30.0
+_BUSY_SECONDS = (0.001, 0.05)
+_AWAY_SECONDS = (0.02, 1.0)
+
+Answer: TypeAlias = Result | UnavailableError
+Done: TypeAlias = Callable[[Write, Answer], None]
+
+
+class Pending:
+    """A write on its way; `is_withdrawn` takes it back if it was not sent yet."""
+
+    __slots__ = ("deadline", "done", "is_doubtful", "is_withdrawn", "tries", "write")
+
+    def __init__(self, write: Write, done: Done, deadline: float) -> None:
+        """Promise to call `done` once, unless withdrawn."""
+        self.write = write
+        self.done = done
+        self.deadline = deadline
+        self.is_withdrawn = False
+        self.is_doubtful = False
+        self.tries = 0
+
+
+class Lane:
+    """Writes of one kind, one call in flight; creates and changes have a lane each."""
+
+    def __init__(self, committer: Committer, *, is_creating: bool) -> None:
+        """Write through the store of `committer`."""
+        self._committer = committer
+        self._is_creating = is_creating
+        self._pending: deque[Pending] = deque()
+        self._finished: list[QueueKey] = []
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._waiting = 0
+
+    def push(self, pending: Pending) -> None:
+        """Put a write into the next call that has room for it."""
+        self._pending.append(pending)
+        self._stir()
+
+    def finish(self, keys: Sequence[QueueKey]) -> None:
+        """Delete rows whose work came to nothing, with the next call."""
+        self._finished.extend(keys)
+        self._stir()
+
+    def _stir(self) -> None:
+        self._wake.set()
+        self._idle.clear()
+
+    async def drained(self) -> None:
+        """Wait until everything that was pushed has its answer."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Commit batches for ever."""
+        while True:
+            await self._wake.wait()
+            batch = self._take()
+            finished, self._finished = self._finished, []
+            if batch or finished:
+                await self._commit(batch, finished)
+            elif not self._pending:
+                self._wake.clear()
+                if not self._waiting:
+                    self._idle.set()
+
+    def _take(self) -> list[Pending]:
+        """Take what one call may carry: at most one write of a run, or one create of an owner."""
+        batch: list[Pending] = []
+        held: list[Pending] = []
+        seen: set[Hashable] = set()
+        size = 0
+        pending = self._pending
+        while pending and len(batch) < MAX_WRITES and len(held) < MAX_WRITES:
+            entry = pending.popleft()
+            if entry.is_withdrawn:
+                continue
+            record = entry.write.record
+            names: tuple[Hashable, ...] = (record.run_id,)
+            if self._is_creating:
+                names = (record.run_id, (record.workflow, record.foreign_id))
+            if any(name in seen for name in names):
+                held.append(entry)
+                continue
+            size += len(record.object)
+            if size > MAX_BYTES and batch:
+                held.append(entry)
+                break
+            seen.update(names)
+            batch.append(entry)
+        pending.extendleft(reversed(held))
+        return batch
+
+    async def _commit(self, batch: list[Pending], finished: list[QueueKey]) -> None:
+        try:
+            results = await self._committer.send([p.write for p in batch], finished)
+        except RefusedError as error:
+            await self._halve(batch, finished, error)
+        except UnavailableError as error:
+            await self._wait_for_store(batch, finished, error)
+        else:
+            self._answer(batch, results)
+
+    async def _halve(
+        self, batch: list[Pending], finished: list[QueueKey], error: RefusedError
+    ) -> None:
+        """Find the write that the store refuses: it alone gets the error."""
+        if not batch:
+            _logger.error("the store refuses to delete %d queue rows: %s", len(finished), error)
+            return
+        if len(batch) == 1 and batch[0].tries:
+            self._answer(batch, [Refused(error)])
+            if finished:
+                await self._commit([], finished)
+            return
+        if not batch[0].tries:
+            # A deadlock or a lock timeout is refused once and works the second time.
+            for pending in batch:
+                pending.tries += 1
+            await self._commit(batch, finished)
+            return
+        middle = len(batch) // 2
+        await self._commit(batch[:middle], finished)
+        await self._commit(batch[middle:], [])
+
+    async def _wait_for_store(
+        self, batch: list[Pending], finished: list[QueueKey], error: UnavailableError
+    ) -> None:
+        """Keep the same writes with the same ids for the next call, as long as their limit."""
+        is_doubtful = isinstance(error, OutcomeUnknownError)
+        now = elapsed_seconds()
+        kept: list[Pending] = []
+        for pending in batch:
+            pending.is_doubtful |= is_doubtful
+            pending.tries += 1
+            if now < pending.deadline:
+                kept.append(pending)
+                continue
+            kind = OutcomeUnknownError if pending.is_doubtful else UnavailableError
+            self._committer.tell(pending, kind(str(error)))
+        self._pending.extendleft(reversed(kept))
+        self._finished[:0] = finished
+        tries = min(batch[0].tries if batch else 1, 10)
+        await pause_seconds(min(_AWAY_SECONDS[1], _AWAY_SECONDS[0] * 2**tries))
+
+    def _answer(self, batch: list[Pending], results: Sequence[Result]) -> None:
+        won: list[Write] = []
+        for pending, result in zip(batch, results, strict=True):
+            if result is BUSY or type(result) is Busy:
+                self._ask_again(pending)
+                continue
+            if type(result) is Committed:
+                won.append(pending.write)
+            self._committer.tell(pending, result)
+        if won:
+            self._committer.committed(won)
+
+    def _ask_again(self, pending: Pending) -> None:
+        if elapsed_seconds() >= pending.deadline:
+            text = f"run {pending.write.record.run_id} stayed locked by another session"
+            self._committer.tell(pending, UnavailableError(text))
+            return
+        pending.tries += 1
+        delay = min(_BUSY_SECONDS[1], _BUSY_SECONDS[0] * 2 ** min(pending.tries, 6))
+        self._waiting += 1
+        asyncio.get_running_loop().call_later(delay, self._push_again, pending)
+
+    def _push_again(self, pending: Pending) -> None:
+        self._waiting -= 1
+        self.push(pending)
+
+
+class Committer:
+    """Groups the writes of all consumers and callers of one store in this process."""
+
+    def __init__(
+        self,
+        store: RecordStore,
+        committed: Callable[[Sequence[Write]], None],
+        observe: Callable[[Fact], None] | None = None,
+    ) -> None:
+        """Write to `store`; `committed` is told the winners of each call, after their answers."""
+        self._store = store
+        self.committed = committed
+        self._observe = observe
+        self._creates = Lane(self, is_creating=True)
+        self._changes = Lane(self, is_creating=False)
+
+    def start(self, tasks: Tasks) -> None:
+        """Run both lanes."""
+        tasks.start(self._creates.run(), "commit creates")
+        tasks.start(self._changes.run(), "commit changes")
+
+    def submit(self, write: Write, done: Done, limit_seconds: float = LIMIT_SECONDS) -> Pending:
+        """Commit `write` soon and call `done` with its answer, on the event loop."""
+        pending = Pending(write, done, elapsed_seconds() + limit_seconds)
+        (self._creates if write.expected_version == 0 else self._changes).push(pending)
+        return pending
+
+    def finish(self, keys: Sequence[QueueKey]) -> None:
+        """Delete queue rows whose work came to nothing."""
+        self._changes.finish(keys)
+
+    async def commit(self, write: Write) -> Result:
+        """Commit `write` and return its result; raises `UnavailableError` past the limit.
+
+        A cancelled caller's write is withdrawn if it was not sent yet; else it completes.
+        """
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def done(_: Write, result: Answer) -> None:
+            if answer.done():
+                return
+            if isinstance(result, UnavailableError):
+                answer.set_exception(result)
+            else:
+                answer.set_result(result)
+
+        pending = self.submit(write, done)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            pending.is_withdrawn = True
+            raise
+
+    async def drained(self) -> None:
+        """Wait until everything that was submitted has its answer."""
+        await self._creates.drained()
+        await self._changes.drained()
+
+    async def send(self, writes: Sequence[Write], finished: Sequence[QueueKey]) -> Sequence[Result]:
+        """Make one call of the store."""
+        if self._observe is None:
+            return await self._store.commit(writes, finished)
+        started = elapsed_seconds()
+        results = await self._store.commit(writes, finished)
+        committed = sum(1 for result in results if type(result) is Committed)
+        self._observe(BatchCommitted(len(writes), committed, elapsed_seconds() - started))
+        return results
+
+    def tell(self, pending: Pending, answer: Answer) -> None:
+        """Give a write its answer; an error in the taker must not harm the other takers."""
+        try:
+            pending.done(pending.write, answer)
+        except Exception:
+            _logger.exception("an answer for run %s was dropped", pending.write.record.run_id)

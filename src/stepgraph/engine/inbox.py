@@ -1,0 +1,102 @@
+"""Inbox: what one consumer has in hand, bounded, fed by its receivers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection
+
+from stepgraph.engine.work import Work
+
+BATCH = 500
+
+
+class Inbox:
+    """Ready work in order of arrival, and everything in hand by its id: one work a run at a time.
+
+    `window` bounds what is in hand. `room` callbacks of receivers are called when half of it is
+    free again.
+    """
+
+    def __init__(self, window: int) -> None:
+        """Hold at most `window` pieces of work."""
+        self.window = window
+        self.slots: Collection[int] = ()
+        self.in_hand: dict[str, Work] = {}
+        self._ready: deque[Work] = deque()
+        self._arrived = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
+        self._left = asyncio.Event()
+        self._has_room: list[Callable[[], None]] = []
+        self.is_closed = False
+
+    @property
+    def room(self) -> int:
+        """Return how much more work may be taken in."""
+        return 0 if self.is_closed else self.window - len(self.in_hand)
+
+    def on_room(self, call: Callable[[], None]) -> None:
+        """Call a receiver's function whenever half of the window is free."""
+        self._has_room.append(call)
+
+    def offer(self, work: Work) -> bool:
+        """Take work in; False if there is no room, or the same run is in hand already."""
+        if len(self.in_hand) >= self.window or self.is_closed or work.id in self.in_hand:
+            return False
+        if work.slot not in self.slots:
+            return False
+        self.in_hand[work.id] = work
+        self._ready.append(work)
+        self._arrived.set()
+        self._emptied.clear()
+        return True
+
+    async def take(self, limit: int) -> list[Work]:
+        """Wait for work and return up to `limit` pieces in order of arrival."""
+        while not self._ready:
+            self._arrived.clear()
+            await self._arrived.wait()
+        ready = self._ready
+        return [ready.popleft() for _ in range(min(limit, len(ready)))]
+
+    def leave(self, work: Work) -> None:
+        """Drop work from hand."""
+        if self.in_hand.get(work.id) is work:
+            del self.in_hand[work.id]
+            left = len(self.in_hand)
+            self._left.set()
+            if left == 0:
+                self._emptied.set()
+            if left <= self.window // 2:
+                for call in self._has_room:
+                    call()
+
+    def drop_ready(self, slots: Collection[int] | None) -> None:
+        """Drop what nobody has begun, of these slots or of all: it stays where it is stored."""
+        ready = list(self._ready)
+        self._ready.clear()
+        for work in ready:
+            if slots is None or work.slot in slots:
+                self.release(work)
+            else:
+                self._ready.append(work)
+
+    def release(self, work: Work) -> None:
+        """Drop work unfinished: it will come again."""
+        self.leave(work)
+        work.source.left(work, is_finished=False)
+
+    def finish(self, work: Work) -> None:
+        """Drop work whose effect is stored, or that had none to have."""
+        self.leave(work)
+        work.source.left(work, is_finished=True)
+
+    async def left(self) -> None:
+        """Wait until some work leaves."""
+        self._left.clear()
+        await self._left.wait()
+
+    async def emptied(self) -> None:
+        """Wait until nothing is in hand."""
+        await self._emptied.wait()

@@ -1,0 +1,277 @@
+"""Moves: every way in which a run changes, as one Write each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from stepgraph.engine.announce import Announcer
+from stepgraph.model.history import Cause, Failure, HistoryRow
+from stepgraph.model.queue import QueueKey, QueueRow
+from stepgraph.model.record import Meta, Next, Record
+from stepgraph.model.run_state import RunState
+from stepgraph.model.write import Write
+from stepgraph.ports.clock import Clock
+from stepgraph.ports.identity import Identity
+
+_INITIATED = int(RunState.INITIATED)
+_RUNNING = int(RunState.RUNNING)
+_PAUSED = int(RunState.PAUSED)
+_COMPLETED = int(RunState.COMPLETED)
+_CANCELLED = int(RunState.CANCELLED)
+_NO_META = Meta()
+_VISITED_LIMIT = 1000
+
+
+class By(NamedTuple):
+    """Who moves a run: for its history."""
+
+    cause: Cause
+    role: str = ""
+    actor: str = ""
+    started_at: int = 0
+
+
+class Creation(NamedTuple):
+    """What a new run starts with. `due_at` is None to start at once."""
+
+    run_id: str
+    foreign_id: str
+    status: int
+    object: bytes
+    trace_origin: str
+    due_at: int | None
+    is_keyed: bool
+
+
+class Moves:
+    """Builds writes; the only place that knows how a record follows from the one before."""
+
+    def __init__(
+        self, announcer: Announcer, clock: Clock, identity: Identity, *, instance: str, history: bool
+    ) -> None:
+        """Move runs of the announcer's workflow; without `history` objects are not kept twice."""
+        self._announcer = announcer
+        self._clock = clock
+        self._identity = identity
+        self._instance = instance
+        self._keeps_objects = history
+        self._visits: dict[tuple[tuple[int, ...], int], tuple[int, ...]] = {}
+
+    def created(self, creation: Creation) -> Write:
+        """Return the write that makes a run, with its first event."""
+        now = self._clock.microseconds()
+        run_id, foreign_id, status = creation.run_id, creation.foreign_id, creation.status
+        write_id = self._identity.write_id()
+        due_at = now if creation.due_at is None else max(now, creation.due_at)
+        following = self._announcer.next_of(status)
+        if due_at > now and following == "step":
+            following = "delay"
+        record = Record(
+            run_id, self._announcer.workflow, foreign_id, status, _INITIATED, 1, 0, 1, 1, now, now,
+            now, due_at, following, write_id, (status,), Meta(trace_origin=creation.trace_origin),
+            creation.object, creation.is_keyed, self._announcer.is_relayed,
+        )  # fmt: skip
+        history = HistoryRow(
+            run_id, 1, 0, write_id, status, _INITIATED, 0, "trigger", now, now,
+            instance=self._instance, object=self._kept(creation.object, None),
+        )  # fmt: skip
+        rows = self._announcer.work_row(foreign_id, run_id, status, 1, due_at)
+        return Write(write_id, record, 0, None, history, rows)
+
+    def advanced(
+        self, record: Record, status: int, data: bytes, by: By, finished: tuple[QueueKey, ...]
+    ) -> Write:
+        """Return the write of a run that goes on to another status, or completes there."""
+        now = self._clock.microseconds()
+        version = record.version + 1
+        place = self._announcer.places[status]
+        run_state = _COMPLETED if place.is_terminal else _RUNNING
+        write_id = self._identity.write_id()
+        run_id, foreign_id = record.run_id, record.foreign_id
+        following = self._announcer.next_of(status)
+        moved = Record(
+            run_id, record.workflow, foreign_id, status, run_state, version, 0, version, version,
+            now, record.created_at, now, now, following, write_id,
+            self._visited(record.visited, status), self._cleared(record.meta), data,
+            record.is_keyed, self._announcer.is_relayed,
+        )  # fmt: skip
+        history = HistoryRow(
+            run_id, version, 0, write_id, status, run_state, record.run_state, by.cause, now,
+            by.started_at, record.attempt + 1, by.actor, "", by.role, self._instance,
+            self._kept(data, record.object),
+        )  # fmt: skip
+        rows = self._announcer.work_row(foreign_id, run_id, status, version, now)
+        return Write(write_id, moved, record.version, None, history, rows, finished)
+
+    def repeated(
+        self, record: Record, after: int, data: bytes, by: By, finished: tuple[QueueKey, ...]
+    ) -> Write:
+        """Return the write of a run that stays and is worked on again `after` microseconds."""
+        now = self._clock.microseconds()
+        version = record.version + 1
+        following: Next = "delay" if after else "step"
+        rows = self._announcer.work_row(
+            record.foreign_id, record.run_id, record.status, version, now + after
+        )
+        change = _Change(version, _RUNNING, now + after, following, version, data, "", None)
+        return self._stayed(record, change, by, rows, finished)
+
+    def paused(
+        self, record: Record, reason: str, data: bytes, by: By, finished: tuple[QueueKey, ...]
+    ) -> Write:
+        """Return the write of a run that is held on purpose."""
+        change = _Change(
+            record.version + 1, _PAUSED, record.due_at, record.next, record.progress_version, data,
+            reason, None,
+        )  # fmt: skip
+        return self._stayed(record, change, by, (), finished)
+
+    def cancelled(
+        self, record: Record, reason: str, data: bytes, by: By, finished: tuple[QueueKey, ...]
+    ) -> Write:
+        """Return the write of a run that ends here."""
+        change = _Change(
+            record.version + 1, _CANCELLED, record.due_at, "", record.progress_version, data,
+            reason, None,
+        )  # fmt: skip
+        return self._stayed(record, change, by, (), finished)
+
+    def paused_by_errors(
+        self, record: Record, failure: Failure, by: By, finished: tuple[QueueKey, ...]
+    ) -> Write:
+        """Return the write that records the last failure and holds the run, in one.
+
+        `failure.next_at` is when the run is resumed by itself, None for never.
+        """
+        reason = f"attempt {record.attempt + 1} failed: {failure.error_type}: {failure.message}"
+        version = record.version + 1
+        rows: tuple[QueueRow, ...] = ()
+        if failure.next_at is not None:
+            rows = self._announcer.resume_row(
+                record.foreign_id, record.run_id, version, failure.next_at
+            )
+        change = _Change(
+            version, _PAUSED, record.due_at, record.next, record.progress_version, record.object,
+            reason, failure,
+        )  # fmt: skip
+        return self._stayed(record, change, by, rows, finished)
+
+    def resumed(self, record: Record, by: By, finished: tuple[QueueKey, ...]) -> Write:
+        """Return the write that lets a paused run go on; a wait that was asked for goes on too."""
+        now = self._clock.microseconds()
+        version = record.version + 1
+        due_at = max(now, record.due_at) if record.next == "delay" else now
+        following: Next = "step" if record.next == "retry" else record.next
+        rows: tuple[QueueRow, ...] = ()
+        if following in ("step", "delay"):
+            rows = self._announcer.work_row(
+                record.foreign_id, record.run_id, record.status, version, due_at
+            )
+        change = _Change(
+            version, _RUNNING, due_at, following, record.progress_version, record.object, "", None
+        )
+        return self._stayed(record, change, by, rows, finished)
+
+    def failed(
+        self, record: Record, failure: Failure, by: By, finished: tuple[QueueKey, ...]
+    ) -> Write:
+        """Return the write that counts a failed attempt and queues the next one."""
+        now = self._clock.microseconds()
+        attempt = record.attempt + 1
+        write_id = self._identity.write_id()
+        due_at = now if failure.next_at is None else failure.next_at
+        meta = Meta(
+            record.meta.reason, failure.error_type, failure.message, record.meta.trace_origin
+        )
+        tried = Record(
+            record.run_id, record.workflow, record.foreign_id, record.status, record.run_state,
+            record.version, attempt, record.progress_version, record.entered_version,
+            record.entered_at, record.created_at, now, due_at, "retry", write_id, record.visited,
+            meta, record.object, record.is_keyed, record.is_announced,
+        )  # fmt: skip
+        history = HistoryRow(
+            record.run_id, record.version, attempt, write_id, record.status, record.run_state,
+            record.run_state, by.cause, now, by.started_at, attempt, by.actor, "", by.role,
+            self._instance, None, failure,
+        )  # fmt: skip
+        rows = self._announcer.retry_row(
+            (record.foreign_id, record.run_id, record.status, record.version), attempt, due_at
+        )
+        return Write(write_id, tried, record.version, record.attempt, history, rows, finished)
+
+    def skipped(self, record: Record, finished: tuple[QueueKey, ...]) -> Write:
+        """Return the write that remembers a Skip: nobody asks this step again at this version."""
+        write_id = self._identity.write_id()
+        waiting = Record(
+            record.run_id, record.workflow, record.foreign_id, record.status, record.run_state,
+            record.version, record.attempt, record.progress_version, record.entered_version,
+            record.entered_at, record.created_at, record.updated_at, record.due_at, "skipped",
+            write_id, record.visited, record.meta, record.object, record.is_keyed,
+            record.is_announced,
+        )  # fmt: skip
+        return Write(write_id, waiting, record.version, record.attempt, None, (), finished)
+
+    def _stayed(
+        self,
+        record: Record,
+        change: _Change,
+        by: By,
+        rows: tuple[QueueRow, ...],
+        finished: tuple[QueueKey, ...],
+    ) -> Write:
+        """Return the write of a run that gets a new version without leaving its status."""
+        now = self._clock.microseconds()
+        write_id = self._identity.write_id()
+        failure = change.failure
+        meta = Meta(
+            change.reason,
+            failure.error_type if failure is not None else "",
+            failure.message if failure is not None else "",
+            record.meta.trace_origin,
+        )
+        stayed = Record(
+            record.run_id, record.workflow, record.foreign_id, record.status, change.run_state,
+            change.version, 0, change.progress_version, record.entered_version, record.entered_at,
+            record.created_at, now, change.due_at, change.next, write_id, record.visited, meta,
+            change.object, record.is_keyed, record.is_announced,
+        )  # fmt: skip
+        history = HistoryRow(
+            record.run_id, change.version, 0, write_id, record.status, change.run_state,
+            record.run_state, by.cause, now, by.started_at, record.attempt + 1, by.actor,
+            change.reason, by.role, self._instance, self._kept(change.object, record.object),
+            failure,
+        )  # fmt: skip
+        return Write(write_id, stayed, record.version, None, history, rows, finished)
+
+    def _kept(self, data: bytes, before: bytes | None) -> bytes | None:
+        """Return what history keeps of an object: nothing if it is as before."""
+        return data if self._keeps_objects and data != before else None
+
+    def _cleared(self, meta: Meta) -> Meta:
+        """Return what still holds for a run that made progress: where it came from."""
+        if not (meta.reason or meta.failure_type or meta.failure_text):
+            return meta
+        return Meta(trace_origin=meta.trace_origin) if meta.trace_origin else _NO_META
+
+    def _visited(self, visited: tuple[int, ...], status: int) -> tuple[int, ...]:
+        """Return the visited statuses with one more; the few that occur are remembered."""
+        found = self._visits.get((visited, status))
+        if found is None:
+            if len(self._visits) > _VISITED_LIMIT:
+                self._visits.clear()
+            found = tuple(sorted({*visited, status}))
+            self._visits[(visited, status)] = found
+        return found
+
+
+class _Change(NamedTuple):
+    """What differs in a new version of a run that stays where it is."""
+
+    version: int
+    run_state: int
+    due_at: int
+    next: Next
+    progress_version: int
+    object: bytes
+    reason: str
+    failure: Failure | None

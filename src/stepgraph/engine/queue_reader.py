@@ -1,0 +1,134 @@
+"""QueueReader: one fetch for all hungry consumers of an instance, and the pulse that wakes them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from stepgraph.engine.receivers.queue import QueueReceiver
+from stepgraph.errors import UnavailableError
+from stepgraph.model.instant import SECOND
+from stepgraph.model.queue import QueueRow, Want
+from stepgraph.ports.clock import Clock, pause_seconds
+from stepgraph.ports.work_queue import WorkQueue
+
+_logger = logging.getLogger("stepgraph.engine")
+_AWAY_SECONDS = 0.2
+
+
+class QueueReader:
+    """Drains the queue rows of every consumer that this instance runs.
+
+    Hints and commits of this process wake it; the pulse, one statement a second that asks for the
+    next due instant of every consumer, is the truth: losing every hint costs latency only.
+    """
+
+    def __init__(self, queue: WorkQueue, clock: Clock, pulse_seconds: float) -> None:
+        """Read `queue`, by `clock`, with a pulse at least every `pulse_seconds`."""
+        self._queue = queue
+        self._clock = clock
+        self._pulse_seconds = pulse_seconds
+        self._receivers: dict[str, QueueReceiver] = {}
+        self._asked = asyncio.Event()
+        self._stirred = asyncio.Event()
+        self._next_due: int | None = None
+
+    def add(self, consumer: str, make: Callable[[Callable[[], None]], QueueReceiver]) -> None:
+        """Read for one more consumer."""
+        self._receivers[consumer] = make(self._asked.set)
+
+    def remove(self, consumer: str) -> None:
+        """Read no more for a consumer."""
+        self._receivers.pop(consumer, None)
+
+    def receiver(self, consumer: str) -> QueueReceiver | None:
+        """Return the receiver of a consumer that runs here."""
+        return self._receivers.get(consumer)
+
+    def wake_all(self) -> None:
+        """Know that any consumer may have due rows."""
+        for receiver in self._receivers.values():
+            receiver.wake()
+
+    def expect(self, due_at: int) -> None:
+        """Know that a row becomes due at an instant: the pulse will not sleep past it."""
+        if self._next_due is None or due_at < self._next_due:
+            self._next_due = due_at
+            self._stirred.set()
+
+    async def fetch(self) -> None:
+        """Fetch for whoever asks, for ever."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            wants = [
+                (receiver, want)
+                for receiver in list(self._receivers.values())
+                if (want := receiver.want()) is not None
+            ]
+            if wants:
+                await self._fetch(wants)
+
+    async def _fetch(self, wants: list[tuple[QueueReceiver, Want]]) -> None:
+        try:
+            rows = await self._queue.due([w for _, w in wants], self._clock.microseconds())
+        except UnavailableError as error:
+            _logger.warning("the queue cannot be read, trying again: %s", error)
+            for receiver, _ in wants:
+                receiver.failed()
+            await pause_seconds(_AWAY_SECONDS)
+            self._asked.set()
+            return
+        found: dict[str, list[QueueRow]] = {}
+        for row in rows:
+            found.setdefault(row.consumer, []).append(row)
+        for receiver, want in wants:
+            receiver.fetched(want, found.get(want.consumer, ()))
+
+    async def pulse(self) -> None:
+        """Ask what is due next, wake its consumers, and sleep until then, for ever."""
+        while True:
+            self._stirred.clear()
+            self._next_due = None
+            try:
+                await self._beat()
+            except UnavailableError as error:
+                _logger.warning("the pulse cannot read the queue, trying again: %s", error)
+            await self._sleep()
+
+    async def _beat(self) -> None:
+        consumers = {
+            name: tuple(receiver.inbox.slots)
+            for name, receiver in self._receivers.items()
+            if receiver.inbox.slots
+        }
+        if not consumers:
+            return
+        instants = await self._queue.next_due(consumers)
+        now = self._clock.microseconds()
+        for name, due_at in instants.items():
+            if due_at > now:
+                self.expect(due_at)
+            elif (receiver := self._receivers.get(name)) is not None:
+                receiver.wake()
+
+    async def _sleep(self) -> None:
+        """Sleep to the next due instant, at most one period, and wake what became due."""
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + self._pulse_seconds
+        while (remaining := ends_at - loop.time()) > 0:
+            self._stirred.clear()
+            if self._next_due is not None:
+                until_due = (self._next_due - self._clock.microseconds()) / SECOND
+                if until_due <= 0:
+                    self._next_due = None
+                    # Which consumer it is for is not known: asking all costs one statement.
+                    self.wake_all()
+                    return
+                remaining = min(remaining, until_due)
+            try:
+                async with asyncio.timeout(remaining):
+                    await self._stirred.wait()
+            except TimeoutError:
+                continue

@@ -1,0 +1,100 @@
+"""QueueReceiver: one consumer's queue rows, handed over in memory or fetched from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from stepgraph.engine.inbox import Inbox
+from stepgraph.engine.work import Work, work_of_row
+from stepgraph.model.queue import QueueKey, QueueRow, Want
+from stepgraph.model.record import Record
+
+
+class QueueReceiver:
+    """Feeds an inbox with due rows.
+
+    What this process commits for a slot that it holds is offered at once, with its record; the row
+    stays in the store until it is finished. While the store may hold older rows that did not fit
+    (`is_hungry`), offers are refused, so that the oldest work goes first.
+    """
+
+    def __init__(self, consumer: str, inbox: Inbox, ask: Callable[[], None]) -> None:
+        """Read for `consumer`; `ask` asks the queue reader to fetch."""
+        self.consumer = consumer
+        self.inbox = inbox
+        self.is_hungry = True
+        self._ask = ask
+        self._is_fetching = False
+        self._was_refused = False
+        self._left_meanwhile: set[QueueKey] = set()
+        inbox.on_room(self._ask_if_hungry)
+
+    def wake(self) -> None:
+        """Know that the store may have due rows."""
+        if not self.is_hungry:
+            self.is_hungry = True
+        self._was_refused = True
+        self._ask_if_hungry()
+
+    def _ask_if_hungry(self) -> None:
+        if self.is_hungry and not self._is_fetching and self.inbox.slots:
+            self._ask()
+
+    def hand_over(self, row: QueueRow, record: Record, loaded_at: float) -> None:
+        """Take a due row that this process has just committed, with its record."""
+        if self.is_hungry or self._is_fetching:
+            self._was_refused = True
+            self._ask_if_hungry()
+            return
+        work = work_of_row(row, self)
+        work.record = record
+        work.loaded_at = loaded_at
+        if not self.inbox.offer(work):
+            self.is_hungry = True
+            self._was_refused = True
+
+    def want(self) -> Want | None:
+        """Say what to fetch, or None if there is nothing to ask or no room for it.
+
+        Rows in hand are still in the store and come first, so they are asked for once more.
+        """
+        inbox = self.inbox
+        if not self.is_hungry or self._is_fetching or not inbox.slots:
+            return None
+        if inbox.room < max(1, inbox.window // 2):
+            return None
+        self._is_fetching = True
+        self._was_refused = False
+        self._left_meanwhile.clear()
+        limit = inbox.window + len(inbox.in_hand)
+        return Want(self.consumer, tuple(inbox.slots), 0, limit)
+
+    def fetched(self, want: Want, rows: Iterable[QueueRow]) -> None:
+        """Take what a fetch brought, but for what left while it was out."""
+        self._is_fetching = False
+        count = 0
+        is_refused = False
+        in_hand = self.inbox.in_hand
+        for row in rows:
+            count += 1
+            known = in_hand.get(row.id)
+            if known is not None:
+                # The same row is in hand; another row of the same run waits until that one left.
+                is_refused |= known.key != row.key
+            elif row.key not in self._left_meanwhile:
+                is_refused |= not self.inbox.offer(work_of_row(row, self))
+        self._left_meanwhile.clear()
+        self.is_hungry = count >= want.limit or is_refused or self._was_refused
+        if self.is_hungry and self._was_refused and not is_refused:
+            self._ask_if_hungry()
+
+    def failed(self) -> None:
+        """Know that a fetch failed; the pulse asks again."""
+        self._is_fetching = False
+
+    def left(self, work: Work, *, is_finished: bool) -> None:
+        """Remember what left during a fetch; what left unfinished is fetched again later."""
+        if self._is_fetching and work.key is not None:
+            self._left_meanwhile.add(work.key)
+        if not is_finished:
+            self.is_hungry = True

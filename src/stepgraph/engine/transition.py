@@ -1,0 +1,184 @@
+"""Transition: the only place where a user's function meets a run's state.
+
+gate -> guard -> decode -> call -> match the answer -> check the graph -> build the write
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from stepgraph.engine.moves import By, Moves
+from stepgraph.engine.threads import Threads
+from stepgraph.engine.work import Work
+from stepgraph.errors import CodecError, InputError, InvalidTransitionError
+from stepgraph.model.history import Failure
+from stepgraph.model.identifier import cut_text
+from stepgraph.model.instant import to_microseconds
+from stepgraph.model.options import StepSettings
+from stepgraph.model.outcome import Cancel, Pause, Repeat, Skip
+from stepgraph.model.record import Record
+from stepgraph.model.run import Run
+from stepgraph.model.work_name import WorkName
+from stepgraph.model.write import Write
+from stepgraph.ports.clock import Clock
+from stepgraph.ports.codec import Codec
+from stepgraph.ports.identity import Identity
+
+_TRACEBACK_LIMIT = 8192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A user's function, with everything that is known before the first run comes."""
+
+    status: int
+    status_value: Any
+    status_type: type[Any]
+    object_type: type[Any]
+    function: Callable[..., Any]
+    is_async: bool
+    name: str
+    work_name: WorkName
+    destinations: Mapping[Any, int]
+    resources: Mapping[str, object]
+    settings: StepSettings
+    role: str
+
+
+class FunctionTimeLimitError(TimeoutError):
+    """The function ran longer than its time limit; the attempt counts as failed."""
+
+
+class Transition:
+    """Turns one piece of work into one write, or into none."""
+
+    def __init__(
+        self, call: Call, moves: Moves, codec: Codec, clock: Clock, identity: Identity
+    ) -> None:
+        """Work for one function of one workflow."""
+        self.call = call
+        self.pause_retry: int | None = None
+        self.threads: Threads | None = None
+        self._moves = moves
+        self._codec = codec
+        self._clock = clock
+        self._identity = identity
+        self._resources = dict(call.resources)
+
+    async def run(self, work: Work, record: Record) -> Write | None:
+        """Call the function for `record` and return the write that its answer means.
+
+        None if the work was told to stop (the run moved on, the role is lost, the process stops):
+        an interruption is not an attempt. Raises `CodecError` if the object cannot be read; every
+        other error of the function, or an answer that it may not give, is a failed attempt.
+        """
+        call = self.call
+        value = self._codec.decode(record.object, call.object_type)
+        run: Run[Any, Any] = Run(record, call.status_value, value, call.work_name)
+        started_at = self._clock.microseconds()
+        try:
+            work.run = run
+            if call.is_async:
+                answer = await call.function(run, **self._resources)
+            else:
+                answer = await self._call_in_thread(run)
+            if work.stop_reason:
+                return self._stopped(work, record, started_at)
+            return self._match(answer, run, work, started_at)
+        except asyncio.CancelledError as error:
+            if not work.stop_reason:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                return self._failed(record, work, error, started_at)
+            return self._stopped(work, record, started_at)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - any error is a failed attempt
+            if work.stop_reason in ("", "time limit"):
+                return self._failed(record, work, error, started_at)
+            return None
+        finally:
+            work.run = None
+
+    async def _call_in_thread(self, run: Run[Any, Any]) -> Any:  # noqa: ANN401 - the user's answer
+        if self.threads is None:
+            raise RuntimeError("the threads of this instance are closed")
+        return await self.threads.call(partial(self.call.function, run, **self._resources))
+
+    def _match(self, answer: object, run: Run[Any, Any], work: Work, started_at: int) -> Write:
+        """Turn an answer into a write. All answers but Skip save the object."""
+        call, moves = self.call, self._moves
+        record: Record = work.record  # type: ignore[assignment] # looked up before the call
+        by = By("step", call.role, "", started_at)
+        kind = type(answer)
+        if kind is call.status_type:
+            status = call.destinations.get(answer)
+            if status is None:
+                raise self._undeclared(answer)
+            data = self._codec.encode(run.object)
+            return moves.advanced(record, status, data, by, work.finished)
+        if kind is Skip:
+            return moves.skipped(record, work.finished)
+        if isinstance(answer, Pause):
+            reason = cut_text(answer.reason)
+            data = self._codec.encode(run.object)
+            return moves.paused(record, reason, data, by, work.finished)
+        if isinstance(answer, Cancel):
+            reason = cut_text(answer.reason)
+            data = self._codec.encode(run.object)
+            return moves.cancelled(record, reason, data, by, work.finished)
+        if isinstance(answer, Repeat):
+            data = self._codec.encode(run.object)
+            after = to_microseconds(answer.after)
+            return moves.repeated(record, after, data, by, work.finished)
+        raise self._undeclared(answer)
+
+    def _undeclared(self, answer: object) -> InvalidTransitionError:
+        declared = ", ".join(status.name for status in self.call.destinations) or "no status"
+        shown = answer.name if isinstance(answer, self.call.status_type) else type(answer).__name__
+        return InvalidTransitionError(
+            f"{self.call.name}() answered {shown}, and declares {declared}:"
+            " name it in the return annotation or in to=, or return another answer"
+        )
+
+    def _stopped(self, work: Work, record: Record, started_at: int) -> Write | None:
+        """Past its time limit a call is a failed attempt; dropped for other reasons it is none."""
+        if work.stop_reason != "time limit":
+            return None
+        limit = self.call.settings.time_limit
+        error = FunctionTimeLimitError(f"{self.call.name}() ran longer than its limit of {limit}")
+        return self._failed(record, work, error, started_at)
+
+    def failed(self, work: Work, record: Record, error: BaseException) -> Write:
+        """Return the write of an attempt that failed before its function was called."""
+        return self._failed(record, work, error, self._clock.microseconds())
+
+    def _failed(
+        self, record: Record, work: Work, error: BaseException, started_at: int
+    ) -> Write:
+        settings = self.call.settings
+        attempt = record.attempt + 1
+        now = self._clock.microseconds()
+        by = By("step", self.call.role, "", started_at)
+        limit = settings.pause_after_error_count
+        if limit and attempt >= limit:
+            next_at = now + self.pause_retry if self.pause_retry is not None else None
+            failure = _describe(error, next_at)
+            return self._moves.paused_by_errors(record, failure, by, work.finished)
+        delay = settings.retry.delay(attempt, self._identity.draw())
+        failure = _describe(error, now + to_microseconds(delay))
+        return self._moves.failed(record, failure, by, work.finished)
+
+
+def _describe(error: BaseException, next_at: int | None) -> Failure:
+    """Describe an error by what may be kept of it; the traceback shows lines, never locals."""
+    if isinstance(error, (CodecError, InputError, FunctionTimeLimitError)):
+        trace = ""
+    else:
+        trace = "".join(traceback.format_exception(error))
+    return Failure(
+        type(error).__name__, cut_text(str(error)), cut_text(trace, _TRACEBACK_LIMIT), next_at
+    )

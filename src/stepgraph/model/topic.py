@@ -1,0 +1,26 @@
+"""Names of topics, consumers and roles: injective, because "/" is in no name that a user gives."""
+
+from __future__ import annotations
+
+
+def step_topic(workflow: str, status: int) -> str:
+    """Return the topic on which runs that reach a status are announced; the consumer's name too.
+
+    It carries the number of the status, so that renaming an enum member moves no position.
+    """
+    return f"{workflow}/step/{status}"
+
+
+def relay_consumer(workflow: str) -> str:
+    """Return the consumer of a workflow's outbox rows."""
+    return f"{workflow}/relay"
+
+
+def resume_consumer(workflow: str) -> str:
+    """Return the consumer that resumes runs paused by errors."""
+    return f"{workflow}/resume"
+
+
+def slot_role(consumer: str, slot: int) -> str:
+    """Return the role of one slot of a consumer: the unit of lease."""
+    return f"{consumer}/{slot}"
