@@ -18,6 +18,11 @@ class Tasks:
         """Start empty."""
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def has_any(self) -> bool:
+        """Return whether a task runs."""
+        return bool(self._tasks)
+
     def start(
         self, work: Coroutine[Any, Any, None], name: str, context: Context | None = None
     ) -> asyncio.Task[None]:

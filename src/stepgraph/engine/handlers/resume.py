@@ -1,0 +1,58 @@
+"""ResumeHandler: lets runs that were paused by errors go on when their time has come."""
+
+from __future__ import annotations
+
+from stepgraph.engine.commit import Answer, Committer
+from stepgraph.engine.inbox import Inbox
+from stepgraph.engine.moves import By, Moves
+from stepgraph.engine.work import Work
+from stepgraph.errors import UnavailableError
+from stepgraph.model.record import Record
+from stepgraph.model.run_state import RunState
+from stepgraph.model.write import Write
+from stepgraph.ports.record_store import RecordStore
+
+
+class ResumeHandler:
+    """Resumes only what is still paused at the very version that its errors paused it at."""
+
+    def __init__(
+        self, moves: Moves, store: RecordStore, committer: Committer, inbox: Inbox
+    ) -> None:
+        """Resume runs of one workflow."""
+        self._moves = moves
+        self._store = store
+        self._committer = committer
+        self._inbox = inbox
+
+    async def handle(self, batch: list[Work]) -> None:
+        """Resume what still waits for it."""
+        try:
+            records = await self._store.lookup_many([work.ref for work in batch])
+        except UnavailableError:
+            for work in batch:
+                self._inbox.release(work)
+            raise
+        for work, record in zip(batch, records, strict=True):
+            if record is not None and self._waits(work, record):
+                by = By("control", "resume", "stepgraph: pause_retry")
+                self._submit(work, self._moves.resumed(record, by, work.finished))
+            else:
+                self._committer.finish(work.finished)
+                self._inbox.finish(work)
+
+    def _waits(self, work: Work, record: Record) -> bool:
+        return record.version == work.version and record.run_state == RunState.PAUSED
+
+    def _submit(self, work: Work, write: Write) -> None:
+        def done(_: Write, answer: Answer) -> None:
+            if isinstance(answer, UnavailableError):
+                self._inbox.release(work)
+            else:
+                self._committer.finish(work.finished)
+                self._inbox.finish(work)
+
+        self._committer.submit(write, done)
+
+    def stop(self, reason: str, slots: frozenset[int] | None = None) -> None:
+        """Do nothing: a write that is on its way ends by itself."""

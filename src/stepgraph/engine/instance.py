@@ -1,0 +1,181 @@
+"""Instance: what this process runs on one backend, shared by all workflows that are built on it.
+
+One committer, one queue reader with its pulse, one registry of waiters, one lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
+
+from stepgraph.engine.awaiting import Awaiting
+from stepgraph.engine.commit import Committer
+from stepgraph.engine.membership import Membership
+from stepgraph.engine.queue_reader import QueueReader
+from stepgraph.engine.tasks import Tasks
+from stepgraph.engine.threads import Threads
+from stepgraph.errors import NotOpenError
+from stepgraph.model.fact import Fact, RunMoved
+from stepgraph.model.write import Write
+from stepgraph.ports.backend import Backend, HasRecordStore, HasRoleScheduler
+from stepgraph.ports.clock import Clock
+from stepgraph.ports.identity import Identity
+
+_PULSE_SECONDS = 1.0
+_HINT_SECONDS = 0.005
+
+
+class Instance:
+    """The engine's side of one opened backend, within one event loop."""
+
+    def __init__(self, backend: HasRecordStore, clock: Clock, name: str) -> None:
+        """Make the parts; `open` starts them. Its id is `name` and a random tail."""
+        self.backend = backend
+        self.clock = clock
+        self.identity = Identity()
+        self.id = f"{name}/{self.identity.run_id(clock.microseconds())[-12:]}"
+        self.loop = asyncio.get_running_loop()
+        self.tasks = Tasks()
+        self.threads = Threads()
+        self.store = backend.record_store
+        self.committer = Committer(self.store, self._committed, self.observe)
+        self.reader = QueueReader(backend.work_queue, clock, _PULSE_SECONDS)
+        self.awaiting = Awaiting(self.store)
+        self.observers: list[Callable[[Fact], None]] = []
+        self._backends: list[Backend] = []
+        self._memberships: dict[int, Membership] = {}
+        self._hint_timer: asyncio.TimerHandle | None = None
+
+    async def open(self) -> None:
+        """Open the backend and start what serves every workflow."""
+        await self.open_backend(self.backend)
+        if self.backend.hints is not None:
+            self.backend.hints.listen(self.reader.wake_all)
+        self.committer.start(self.tasks)
+        self.tasks.start(self.reader.fetch(), "fetch queue rows")
+        self.tasks.start(self.reader.pulse(), "pulse")
+        self.tasks.start(self.awaiting.run(), "look up awaited runs")
+
+    async def open_backend(self, backend: Backend) -> None:
+        """Open a backend once."""
+        if not any(opened is backend for opened in self._backends):
+            self._backends.append(backend)
+            await backend.open()
+
+    async def membership(self, backend: HasRoleScheduler) -> Membership:
+        """Return this instance's lease at a role scheduler, joined at the first call."""
+        found = self._memberships.get(id(backend))
+        if found is None:
+            await self.open_backend(backend)
+            found = Membership(backend.role_scheduler, self.id, self.tasks)
+            self._memberships[id(backend)] = found
+            await found.start()
+        return found
+
+    async def close(self) -> None:
+        """Stop everything, commit what is under way, end the leases, close the backends."""
+        await self.committer.drained()
+        await self.tasks.close()
+        for membership in self._memberships.values():
+            await membership.close()
+        self.threads.close()
+        if self._hint_timer is not None:
+            self._hint_timer.cancel()
+        for backend in reversed(self._backends):
+            await backend.close()
+
+    def observe(self, fact: Fact) -> None:
+        """Tell every observer a fact."""
+        for observe in self.observers:
+            observe(fact)
+
+    def _committed(self, writes: Sequence[Write]) -> None:
+        """Hand what was committed to whoever here goes on with it, and hint at the rest."""
+        now = self.clock.microseconds()
+        loaded_at = self.loop.time()
+        receiver_of = self.reader.receiver
+        is_elsewhere = False
+        for write in writes:
+            for row in write.enqueue:
+                receiver = receiver_of(row.consumer)
+                if receiver is None or row.slot not in receiver.inbox.slots:
+                    is_elsewhere = True
+                elif row.due_at <= now:
+                    receiver.hand_over(row, write.record, loaded_at)
+                else:
+                    self.reader.expect(row.due_at)
+        self.awaiting.committed(writes)
+        if self.observers:
+            self._tell_moves(writes)
+        if is_elsewhere and self.backend.hints is not None and self._hint_timer is None:
+            self._hint_timer = self.loop.call_later(_HINT_SECONDS, self._hint)
+
+    def _tell_moves(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            history = write.history
+            if history is not None and history.attempt == 0:
+                record = write.record
+                self.observe(
+                    RunMoved(
+                        record.workflow, record.run_id, record.version, record.status,
+                        record.run_state, history.previous_run_state,
+                    )
+                )  # fmt: skip
+
+    def _hint(self) -> None:
+        self._hint_timer = None
+        if self.backend.hints is not None:
+            self.backend.hints.tell()
+
+
+class _Opened:
+    """An instance and how many workflows use it."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.users = 0
+        self.lock = asyncio.Lock()
+
+
+# Two workflows on one backend have nothing in common but the backend object, so it is the key.
+_opened: WeakKeyDictionary[HasRecordStore, _Opened] = WeakKeyDictionary()
+
+
+def default_instance_name() -> str:
+    """Return the host's name and the process id."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+async def enter_instance(backend: HasRecordStore, clock: Clock, name: str) -> Instance:
+    """Return the instance of a backend, opened if this is its first user."""
+    found = _opened.get(backend)
+    if found is None:
+        found = _opened[backend] = _Opened(Instance(backend, clock, name))
+    instance = found.instance
+    if instance.loop is not asyncio.get_running_loop():
+        raise NotOpenError(
+            f"{type(backend).__name__} is open in another event loop: give each loop its own"
+        )
+    found.users += 1
+    try:
+        async with found.lock:
+            if found.users == 1 and not instance.tasks.has_any:
+                await instance.open()
+    except BaseException:
+        await leave_instance(instance)
+        raise
+    return instance
+
+
+async def leave_instance(instance: Instance) -> None:
+    """Close the instance with its last user."""
+    found = _opened.get(instance.backend)
+    if found is None or found.instance is not instance:
+        return
+    found.users -= 1
+    if found.users == 0:
+        del _opened[instance.backend]
+        await instance.close()

@@ -1,0 +1,236 @@
+"""Plan: the table of a workflow's consumers; a new background process is one more row here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from stepgraph.definition import Definition, Deployment, Handler
+from stepgraph.engine.announce import Announcer, Place
+from stepgraph.engine.commit import Committer
+from stepgraph.engine.consume import Consumer
+from stepgraph.engine.handlers.relay import RelayHandler
+from stepgraph.engine.handlers.resume import ResumeHandler
+from stepgraph.engine.handlers.step import StepHandler, Tools
+from stepgraph.engine.inbox import BATCH, Inbox
+from stepgraph.engine.instance import Instance
+from stepgraph.engine.membership import Membership
+from stepgraph.engine.moves import Moves
+from stepgraph.engine.receivers.lost import LostReceiver
+from stepgraph.engine.receivers.queue import QueueReceiver
+from stepgraph.engine.receivers.stream import StreamReceiver
+from stepgraph.engine.tasks import Tasks
+from stepgraph.engine.transition import Call, Transition
+from stepgraph.engine.work import Work
+from stepgraph.errors import UnavailableError
+from stepgraph.model.instant import SECOND, to_microseconds
+from stepgraph.model.options import StepSettings, resolve_step_settings
+from stepgraph.model.topic import relay_consumer, resume_consumer, step_topic
+from stepgraph.model.work_name import WorkName
+from stepgraph.ports.lost_runs import LostQuery
+
+_NOT_MINE = 5 * SECOND
+
+
+def announcer_of(definition: Definition[Any, Any], deployment: Deployment) -> Announcer:
+    """Return what announces the runs of a workflow."""
+    lags = {
+        handler.status.value: to_microseconds(
+            resolve_step_settings(deployment.defaults, handler.options).consume_lag
+        )
+        for handler in definition.handlers
+    }
+    ends = frozenset(definition.graph.ends)
+    places = {
+        status.value: Place(
+            status.value,
+            status.name,
+            status.value in ends,
+            step_topic(definition.name, status.value) if status.value in lags else "",
+            lags.get(status.value, 0),
+        )
+        for status in definition.status_type
+    }
+    return Announcer(
+        definition.name,
+        places,
+        slot_count=deployment.record_backend.record_store.slot_count,
+        is_relayed=deployment.is_relayed,
+    )
+
+
+class Plan:
+    """Makes the consumers of one workflow on one instance."""
+
+    def __init__(
+        self,
+        definition: Definition[Any, Any],
+        deployment: Deployment,
+        instance: Instance,
+        membership: Membership,
+        *,
+        moves: Moves,
+        resources: Mapping[str, object],
+        tasks: Tasks,
+    ) -> None:
+        """Plan for `definition`; `resources` fill its functions' parameters."""
+        self.slot_counts: dict[str, int] = {}
+        self._definition = definition
+        self._deployment = deployment
+        self._instance = instance
+        self._membership = membership
+        self._moves = moves
+        self._resources = resources
+        self._tasks = tasks
+        self._observers = deployment.settings.observers
+        self._observe = instance.observe if self._observers else None
+
+    async def consumers(self) -> list[Consumer]:
+        """Return all consumers, not started: one for each step, the resumer, and the relay."""
+        found = [await self._step(handler) for handler in self._definition.handlers]
+        found.append(self._resumer())
+        if self._deployment.stream_backend is not None:
+            found.append(await self._relay())
+        return found
+
+    def _consumer(self, name: str, process_name: str, settings: StepSettings) -> Consumer:
+        slot_count = self._instance.store.slot_count
+        self.slot_counts[name] = slot_count
+        consumer = Consumer(
+            name,
+            self._definition.name,
+            Inbox(settings.concurrency + BATCH),
+            self._instance.clock,
+            process_name=process_name,
+            group_count=min(settings.parallel_count, slot_count),
+            lag_alert=to_microseconds(settings.lag_alert),
+            observe=self._observe,
+        )
+        add = partial(QueueReceiver, name, consumer.inbox)
+        self._instance.reader.add(name, add)
+        receiver = self._instance.reader.receiver(name)
+        if receiver is not None:
+            consumer.receivers.append(receiver)
+        return consumer
+
+    async def _step(self, handler: Handler[Any]) -> Consumer:
+        definition, instance = self._definition, self._instance
+        settings = resolve_step_settings(self._deployment.defaults, handler.options)
+        name = step_topic(definition.name, handler.status.value)
+        process = f"{handler.status.name}-consumer"
+        consumer = self._consumer(name, process, settings)
+        transition = Transition(
+            self._call(handler, settings, name),
+            self._moves,
+            definition.codec,
+            instance.clock,
+            instance.identity,
+        )
+        pause_retry = self._deployment.settings.pause_retry
+        transition.pause_retry = to_microseconds(pause_retry) if pause_retry is not None else None
+        transition.threads = instance.threads
+        tools = Tools(
+            store=instance.store,
+            committer=instance.committer,
+            inbox=consumer.inbox,
+            tasks=self._tasks,
+            observe=self._observe,
+            is_rolling_out=partial(
+                self._membership.other_fingerprints, definition.name, name, definition.fingerprint
+            ),
+            postpone=partial(self._postpone, consumer.inbox),
+        )
+        consumer.handler = StepHandler(process, definition.name, transition, tools)
+        if self._deployment.stream_backend is not None:
+            self._listen(consumer, handler, settings)
+        return consumer
+
+    def _call(self, handler: Handler[Any], settings: StepSettings, role: str) -> Call:
+        resources = {n: self._resources[n] for n in handler.resource_names if n in self._resources}
+        return Call(
+            status=handler.status.value,
+            status_value=handler.status,
+            status_type=self._definition.status_type,
+            object_type=self._definition.object_type,
+            function=handler.function,
+            is_async=handler.is_async,
+            name=handler.name,
+            work_name=WorkName(handler.kind, "", self._instance.clock),
+            destinations={status: status.value for status in handler.destinations},
+            resources=resources,
+            settings=settings,
+            role=role,
+        )
+
+    def _postpone(self, inbox: Inbox, work: Work) -> None:
+        """Put work that another release must do back into the queue for a while, uncounted."""
+        self._tasks.start(self._postponed(inbox, work), "postpone")
+
+    async def _postponed(self, inbox: Inbox, work: Work) -> None:
+        row = work.row
+        try:
+            if row is not None:
+                due_at = self._instance.clock.microseconds() + _NOT_MINE
+                later = type(row)(
+                    row.consumer, row.slot, due_at, row.id, row.workflow, row.foreign_id,
+                    row.run_id, row.version, row.attempt, row.body,
+                )  # fmt: skip
+                await self._instance.backend.work_queue.postpone([(row.key, later)])
+        except UnavailableError:
+            pass
+        finally:
+            inbox.release(work)
+
+    def _listen(self, consumer: Consumer, handler: Handler[Any], settings: StepSettings) -> None:
+        """Give a step of a mixed pair its stream, and the eye for what the stream lost."""
+        backend = self._deployment.stream_backend
+        if backend is None:
+            return
+        streamer = backend.event_streamer
+
+        def open_receiver(slots: tuple[int, ...]) -> Any:  # noqa: ANN401 - a coroutine of the port
+            return streamer.open_receiver(consumer.name, consumer.name, slots)
+
+        stream = StreamReceiver(consumer.inbox, open_receiver, self._tasks)
+        stuck_after = self._deployment.settings.stuck_after
+        slot_count = self._instance.store.slot_count
+        query = LostQuery(self._definition.name, handler.status.value, (), slot_count, 0)
+        lost = LostReceiver(
+            consumer.inbox,
+            self._instance.backend.lost_runs,
+            query,
+            self._instance.clock,
+            stream.low_water,
+            stuck_after=to_microseconds(stuck_after),
+            period_seconds=max(1.0, min(60.0, stuck_after.total_seconds())),
+            limit=settings.concurrency,
+        )
+        self._tasks.start(lost.run(), f"look for lost runs of {consumer.name}")
+        consumer.receivers += [stream, lost]
+
+    def _resumer(self) -> Consumer:
+        name = resume_consumer(self._definition.name)
+        consumer = self._consumer(name, "paused-records-retry-consumer", _SINGLE)
+        committer: Committer = self._instance.committer
+        consumer.handler = ResumeHandler(
+            self._moves, self._instance.store, committer, consumer.inbox
+        )
+        return consumer
+
+    async def _relay(self) -> Consumer:
+        backend = self._deployment.stream_backend
+        if backend is None:
+            raise RuntimeError("a co-located workflow has no relay")
+        await self._instance.open_backend(backend)
+        consumer = self._consumer(
+            relay_consumer(self._definition.name), "outbox-consumer", _SINGLE
+        )
+        sender = await backend.event_streamer.open_sender()
+        now = self._instance.clock.microseconds
+        consumer.handler = RelayHandler(sender, self._instance.committer, consumer.inbox, now)
+        return consumer
+
+
+_SINGLE = StepSettings(parallel_count=1, lag_alert=timedelta(minutes=1))

@@ -1,0 +1,115 @@
+"""StreamReceiver: a foreign stream's events of one topic."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from stepgraph.engine.inbox import BATCH, Inbox
+from stepgraph.engine.tasks import Tasks
+from stepgraph.engine.work import Work
+from stepgraph.errors import UnavailableError
+from stepgraph.model.event import Delivery
+from stepgraph.model.record import RunRef
+from stepgraph.ports.clock import pause_seconds
+from stepgraph.ports.event_streamer import EventReceiver
+
+_logger = logging.getLogger("stepgraph.engine")
+_AWAY_SECONDS = 0.5
+
+
+class StreamReceiver:
+    """Feeds an inbox with deliveries, and acknowledges each after its effect is stored.
+
+    The stream is opened for the slots that are held, and opened anew when they change; events
+    that were in hand then come a second time and are dropped by the version gate.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        open_receiver: Callable[[tuple[int, ...]], asyncio.Future[EventReceiver]],
+        tasks: Tasks,
+    ) -> None:
+        """Receive through what `open_receiver` opens for the held slots."""
+        self.inbox = inbox
+        self._open = open_receiver
+        self._tasks = tasks
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._acks: list[Delivery] = []
+        self._has_acks = asyncio.Event()
+        self._receiver: EventReceiver | None = None
+        inbox.on_room(self._room.set)
+        tasks.start(self._run(), "receive events")
+        tasks.start(self._acknowledge(), "acknowledge events")
+
+    def wake(self) -> None:
+        """Open the stream anew if the slots have changed."""
+        self._changed.set()
+
+    async def low_water(self) -> int | None:
+        """Return when the oldest event that is not finished was sent; None at the head."""
+        return await self._receiver.low_water() if self._receiver is not None else None
+
+    async def _run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            slots = tuple(sorted(self.inbox.slots))
+            if not slots:
+                continue
+            try:
+                self._receiver = await self._open(slots)
+                try:
+                    await self._receive(self._receiver, slots)
+                finally:
+                    receiver, self._receiver = self._receiver, None
+                    await receiver.close()
+            except UnavailableError as error:
+                _logger.warning("the stream cannot be read, trying again: %s", error)
+                await pause_seconds(_AWAY_SECONDS)
+            self._changed.set()
+
+    async def _receive(self, receiver: EventReceiver, slots: tuple[int, ...]) -> None:
+        while tuple(sorted(self.inbox.slots)) == slots:
+            room = min(self.inbox.room, BATCH)
+            if room <= 0:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            for delivery in await receiver.receive(room):
+                self._offer(delivery)
+
+    def _offer(self, delivery: Delivery) -> None:
+        event = delivery.event
+        ref = RunRef(event.workflow, event.foreign_id, event.run_id)
+        work = Work(self, event.run_id, ref, delivery.slot)
+        work.version = event.version
+        work.attempt = event.attempt
+        work.due_at = event.created_at
+        work.delivery = delivery
+        if not self.inbox.offer(work):
+            # The run is in hand under another version: its record is what counts, and if this
+            # event was the newer one, the run counts as lost soon and is found by its record.
+            self.left(work, is_finished=True)
+
+    def left(self, work: Work, *, is_finished: bool) -> None:
+        """Acknowledge what is finished; what is not comes again when the stream is opened anew."""
+        if is_finished and work.delivery is not None:
+            self._acks.append(work.delivery)
+            self._has_acks.set()
+
+    async def _acknowledge(self) -> None:
+        while True:
+            await self._has_acks.wait()
+            self._has_acks.clear()
+            deliveries, self._acks = self._acks, []
+            receiver = self._receiver
+            if receiver is None or not deliveries:
+                continue
+            try:
+                await receiver.ack(deliveries)
+            except UnavailableError as error:
+                _logger.warning("events could not be acknowledged; they come again: %s", error)

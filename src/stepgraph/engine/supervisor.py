@@ -1,0 +1,157 @@
+"""Supervisor: all consumers of one workflow in this process: start, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+from stepgraph.definition import Definition, Deployment
+from stepgraph.engine.announce import Announcer
+from stepgraph.engine.consume import Consumer
+from stepgraph.engine.instance import (
+    Instance,
+    default_instance_name,
+    enter_instance,
+    leave_instance,
+)
+from stepgraph.engine.membership import Membership, Seat
+from stepgraph.engine.moves import Moves
+from stepgraph.engine.plan import Plan, announcer_of
+from stepgraph.engine.tasks import Tasks
+from stepgraph.errors import DefinitionError, UnavailableError
+from stepgraph.model.process_state import ProcessState
+from stepgraph.ports.clock import SystemClock
+
+_logger = logging.getLogger("stepgraph.engine")
+_STOP_MARGIN_SECONDS = 3.0
+_CANCEL_SECONDS = 2.0
+
+
+class Supervisor:
+    """The life of one opened workflow; a client is one without consumers."""
+
+    def __init__(
+        self, definition: Definition[Any, Any], deployment: Deployment, *, is_client: bool
+    ) -> None:
+        """Nothing is opened yet."""
+        self.definition = definition
+        self.deployment = deployment
+        self.is_client = is_client
+        self.announcer: Announcer = announcer_of(definition, deployment)
+        self.instance: Instance
+        self.moves: Moves
+        self._membership: Membership | None = None
+        self._tasks = Tasks()
+        self._consumers: list[Consumer] = []
+        self._resources = AsyncExitStack()
+        self._is_open = False
+
+    async def open(self) -> None:
+        """Connect; open the resources and run the consumers, unless this is a client's."""
+        settings = self.deployment.settings
+        clock = settings.clock if settings.clock is not None else SystemClock()
+        name = settings.instance or default_instance_name()
+        self.instance = await enter_instance(self.deployment.record_backend, clock, name)
+        self._is_open = True
+        try:
+            self.instance.observers += [observer.observe for observer in settings.observers]
+            self.moves = Moves(
+                self.announcer, clock, self.instance.identity,
+                instance=self.instance.id, history=settings.history == "full",
+            )  # fmt: skip
+            if not self.is_client:
+                await self._run(await self._open_resources())
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open_resources(self) -> Mapping[str, object]:
+        resources = self.deployment.settings.resources
+        if not isinstance(resources, Mapping):
+            resources = await self._resources.enter_async_context(resources())
+        for handler in self.definition.handlers:
+            for name in handler.resource_names:
+                if name not in resources and name not in handler.optional_names:
+                    raise DefinitionError(
+                        f"{handler.name}() wants {name!r}, and the resources that were opened"
+                        f" are {sorted(resources)}: yield it from resources="
+                    )
+        return resources
+
+    async def _run(self, resources: Mapping[str, object]) -> None:
+        membership = await self.instance.membership(self.deployment.role_backend)
+        self._membership = membership
+        plan = Plan(
+            self.definition, self.deployment, self.instance, membership,
+            moves=self.moves, resources=resources, tasks=self._tasks,
+        )  # fmt: skip
+        self._consumers = await plan.consumers()
+        await self._adopt()
+        for consumer in self._consumers:
+            consumer.start(self._tasks)
+        stop_within = self.deployment.settings.stop_within.total_seconds()
+        await membership.seat(
+            [
+                Seat(c, self.definition.fingerprint, plan.slot_counts[c.name], stop_within)
+                for c in self._consumers
+            ]
+        )
+
+    async def _adopt(self) -> None:
+        """Queue runs that came into a status before this release gave it a step."""
+        places = self.announcer.places.values()
+        consumers = {place.status: place.consumer for place in places if place.consumer}
+        queue = self.instance.backend.work_queue
+        while True:
+            count = await queue.adopt(
+                self.definition.name, consumers, self.instance.clock.microseconds()
+            )
+            if not count:
+                return
+            _logger.info("%d runs of %s now have a step", count, self.definition.name)
+
+    async def close(self) -> None:
+        """Take no new work, finish what is in hand, stop the rest, free the roles, disconnect."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            await self._drain()
+        finally:
+            await self._tasks.close()
+            for consumer in self._consumers:
+                self.instance.reader.remove(consumer.name)
+                consumer.shut()
+            if self._membership is not None:
+                await self._membership.unseat([consumer.name for consumer in self._consumers])
+            await self._resources.aclose()
+            for observer in self.deployment.settings.observers:
+                if observer.observe in self.instance.observers:
+                    self.instance.observers.remove(observer.observe)
+            await leave_instance(self.instance)
+
+    async def _drain(self) -> None:
+        """Wait for what is in hand, then tell it to stop, then commit what has an answer."""
+        stop_within = self.deployment.settings.stop_within.total_seconds()
+        seconds = max(0.0, stop_within - _STOP_MARGIN_SECONDS)
+        await asyncio.gather(*(consumer.drain(seconds) for consumer in self._consumers))
+        try:
+            async with asyncio.timeout(_CANCEL_SECONDS):
+                for consumer in self._consumers:
+                    await consumer.inbox.emptied()
+                await self.instance.committer.drained()
+        except TimeoutError:
+            left = sum(len(consumer.inbox.in_hand) for consumer in self._consumers)
+            _logger.warning("%d runs are left in hand at the stop; others will do them", left)
+        except UnavailableError as error:
+            _logger.warning("not everything was committed at the stop: %s", error)
+
+    def processes(self) -> Mapping[str, ProcessState]:
+        """Return what each background process of this instance does."""
+        found: dict[str, ProcessState] = {}
+        for consumer in self._consumers:
+            found.update(consumer.processes())
+        return found

@@ -1,0 +1,122 @@
+"""Triggering: from a user's words to the write that makes a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stepgraph.engine.moves import Creation
+from stepgraph.engine.supervisor import Supervisor
+from stepgraph.errors import InputError, RunInProgressError, WorkflowError
+from stepgraph.model.identifier import check_id
+from stepgraph.model.instant import to_instant, to_microseconds
+from stepgraph.model.write import Committed, Exists, InProgress, Refused, Result, Write
+from stepgraph.ports.identity import keyed_run_id
+
+_PACKAGE = str(Path(__file__).parents[1])
+_LATEST = timedelta(days=36_525)  # a hundred years
+
+
+class Wish(NamedTuple):
+    """One run that somebody wants started."""
+
+    foreign_id: str
+    initial: Any
+    status: Any
+    idempotency_key: str | None
+    after: timedelta | datetime | None
+
+
+def write_of(supervisor: Supervisor, wish: Wish, origin: str) -> Write:
+    """Return the write of a wish; raises `InputError` before anything is written."""
+    definition = supervisor.definition
+    foreign_id = check_id("foreign id", wish.foreign_id)
+    status = wish.status if wish.status is not None else definition.starts[0]
+    if type(status) is not definition.status_type:
+        raise InputError(f"{status!r} is not a {definition.status_type.__name__}")
+    place = supervisor.announcer.places[status.value]
+    if place.is_terminal or status.value not in definition.graph.statuses:
+        raise InputError(
+            f"a run cannot start in {status.name}: nothing leads out of it."
+            f" Start in one of {[s.name for s in definition.starts]} or another with a step"
+        )
+    now = supervisor.instance.clock.microseconds()
+    key = wish.idempotency_key
+    run_id = (
+        supervisor.instance.identity.run_id(now)
+        if key is None
+        else keyed_run_id(definition.name, foreign_id, check_id("idempotency key", key))
+    )
+    data = definition.codec.encode(wish.initial)
+    _refuse_other_type(definition.object_type, wish.initial)
+    due_at = _due_at(wish.after, now)
+    creation = Creation(run_id, foreign_id, status.value, data, origin, due_at, key is not None)
+    return supervisor.moves.created(creation)
+
+
+def _refuse_other_type(object_type: type[Any], initial: object) -> None:
+    """Refuse an object of another class; a TypedDict or dict has none to compare."""
+    if isinstance(initial, dict):
+        return
+    if isinstance(object_type, type) and not isinstance(initial, object_type):
+        raise InputError(
+            f"the object is a {type(initial).__name__}; this workflow's runs have a"
+            f" {object_type.__name__}"
+        )
+
+
+def _due_at(after: timedelta | datetime | None, now: int) -> int | None:
+    """Return when a delayed run starts; what is past is due now."""
+    if after is None:
+        return None
+    if isinstance(after, timedelta):
+        if after > _LATEST:
+            raise InputError(f"after={after} is more than a hundred years")
+        return now + to_microseconds(after)
+    try:
+        due_at = to_instant(after)
+    except ValueError as error:
+        raise InputError(f"after={after!r}: {error}") from error
+    if due_at > now + to_microseconds(_LATEST):
+        raise InputError(f"after={after} is more than a hundred years away")
+    return due_at
+
+
+def run_id_of(write: Write, result: Result) -> str:
+    """Return the id of the run that a create led to, or raise what it says."""
+    record = write.record
+    if isinstance(result, Committed):
+        return record.run_id
+    if isinstance(result, Exists):
+        return result.run_id
+    if isinstance(result, InProgress):
+        raise RunInProgressError(record.foreign_id, result.run_id)
+    if isinstance(result, Refused):
+        if isinstance(result.error, WorkflowError):
+            raise InputError(f"the store refuses the run: {result.error}") from result.error
+        raise result.error
+    raise WorkflowError(f"the store answered {result!r} to a create")
+
+
+def origin_of_caller() -> str:
+    """Return file, line and function of the code that triggers, without looking at its values."""
+    frame = sys._getframe(1)  # noqa: SLF001 - a whole stack would cost more than the trigger
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    code = frame.f_code
+    return f"{code.co_filename}:{frame.f_lineno} {code.co_name}"
+
+
+def chunks(wishes: Iterable[Wish], size: int) -> Iterable[list[Wish]]:
+    """Cut wishes into lists of at most `size`."""
+    chunk: list[Wish] = []
+    for wish in wishes:
+        chunk.append(wish)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

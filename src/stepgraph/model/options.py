@@ -1,0 +1,170 @@
+"""Options: what may be set, what it is by default, and the one merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
+
+from stepgraph.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from stepgraph.ports.clock import Clock
+    from stepgraph.ports.observer import Observer
+
+Resources: TypeAlias = (
+    Mapping[str, object] | Callable[[], AbstractAsyncContextManager[Mapping[str, object]]]
+)
+HistoryPolicy: TypeAlias = Literal["full", "off"]
+_NOTHING = timedelta(0)
+_CONCURRENCY_LIMIT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait after a failure: exponential with full jitter up to a cap.
+
+    After: Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
+    """
+
+    first: timedelta = timedelta(seconds=1)
+    cap: timedelta = timedelta(minutes=5)
+    factor: float = 2.0
+    jitter: Literal["full", "none"] = "full"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be waited for."""
+        if self.first < _NOTHING or self.cap < self.first or self.factor < 1.0:
+            raise DefinitionError(f"{self!r}: 0 <= first <= cap and factor >= 1 must hold")
+
+    def delay(self, attempt: int, draw: float) -> timedelta:
+        """Return the wait after failed attempt `attempt` (from 1); `draw` is random in [0, 1)."""
+        exponent = min(attempt - 1, 64)
+        longest = min(self.cap.total_seconds(), self.first.total_seconds() * self.factor**exponent)
+        return timedelta(seconds=longest * (draw if self.jitter == "full" else 1.0))
+
+
+class TimeoutOptions(TypedDict, total=False):
+    """What functions that a run waits for may set."""
+
+    retry: Backoff | timedelta  # Backoff(); a timedelta is a fixed pause between tries
+    pause_after_error_count: int  # 0 = try for ever
+    time_limit: timedelta  # 5 minutes for one call
+    concurrency: int  # 32 runs at once in one process
+    polling_interval: timedelta  # 500 ms; wake-up hints cut it short
+    lag_alert: timedelta  # 30 minutes; an older event raises the alert
+
+
+class StepOptions(TimeoutOptions, total=False):
+    """What steps may set."""
+
+    parallel_count: int  # 1; over how many roles, and so instances, the runs are split
+    consume_lag: timedelta  # 0; the minimum age of an event before it is handled
+
+
+class BuildOptions(StepOptions, total=False):
+    """What `build()` may set: defaults of all functions, and what belongs to the workflow."""
+
+    resources: Resources  # what fills keyword-only parameters
+    observers: Sequence[Observer]  # are told every fact
+    clock: Clock  # the system's
+    pause_retry: timedelta | None  # 1 hour; when a run paused by errors is tried again
+    stuck_after: timedelta  # 1 minute; when an announced run counts as lost
+    history: HistoryPolicy  # "full"
+    instance: str  # how this process is called; host name and process id
+    stop_within: timedelta  # 30 s for stop() and the end of `async with`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSettings:
+    """Every option of a step, resolved."""
+
+    retry: Backoff = Backoff()
+    pause_after_error_count: int = 0
+    time_limit: timedelta = timedelta(minutes=5)
+    concurrency: int = 32
+    polling_interval: timedelta = timedelta(milliseconds=500)
+    lag_alert: timedelta = timedelta(minutes=30)
+    parallel_count: int = 1
+    consume_lag: timedelta = _NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowSettings:
+    """Every option of a workflow as a whole, resolved."""
+
+    resources: Resources = field(default_factory=dict[str, object])
+    observers: Sequence[Observer] = ()
+    clock: Clock | None = None
+    pause_retry: timedelta | None = timedelta(hours=1)
+    stuck_after: timedelta = timedelta(minutes=1)
+    history: HistoryPolicy = "full"
+    instance: str = ""
+    stop_within: timedelta = timedelta(seconds=30)
+
+
+_STEP_NAMES = frozenset(option.name for option in fields(StepSettings))
+_WORKFLOW_NAMES = frozenset(option.name for option in fields(WorkflowSettings))
+Settings = TypeVar("Settings", StepSettings, WorkflowSettings)
+
+
+def resolve_step_settings(build: Mapping[str, Any], own: Mapping[str, Any]) -> StepSettings:
+    """Merge library < build < function, where absent means inherit.
+
+    Raises `TypeError` for an unknown option and `DefinitionError` for a value out of range.
+    """
+    _refuse_unknown(own, _STEP_NAMES)
+    merged = {name: value for name, value in build.items() if name in _STEP_NAMES} | dict(own)
+    retry = merged.get("retry")
+    if isinstance(retry, timedelta):
+        merged["retry"] = Backoff(first=retry, cap=retry, factor=1.0, jitter="none")
+    settings = StepSettings(**merged)
+    _check_count("parallel_count", settings.parallel_count, 1, 256)
+    _check_count("concurrency", settings.concurrency, 1, _CONCURRENCY_LIMIT)
+    _check_count("pause_after_error_count", settings.pause_after_error_count, 0, 1_000_000)
+    for name in ("lag_alert", "consume_lag"):
+        _check_duration(name, getattr(settings, name), may_be_zero=True)
+    for name in ("time_limit", "polling_interval"):
+        _check_duration(name, getattr(settings, name), may_be_zero=False)
+    if not isinstance(settings.retry, Backoff):
+        raise DefinitionError(f"retry={settings.retry!r} must be a Backoff or a timedelta")
+    if "lag_alert" not in merged:
+        # What is held back on purpose is not late.
+        lag_alert = settings.lag_alert + settings.consume_lag
+        settings = StepSettings(**(merged | {"lag_alert": lag_alert}))
+    return settings
+
+
+def resolve_workflow_settings(build: Mapping[str, Any]) -> WorkflowSettings:
+    """Merge library < build for what belongs to the workflow as a whole; raises as the other."""
+    _refuse_unknown(build, _STEP_NAMES | _WORKFLOW_NAMES)
+    settings = WorkflowSettings(**{k: v for k, v in build.items() if k in _WORKFLOW_NAMES})
+    _check_duration("stop_within", settings.stop_within, may_be_zero=True)
+    _check_duration("stuck_after", settings.stuck_after, may_be_zero=True)
+    if settings.pause_retry is not None:
+        _check_duration("pause_retry", settings.pause_retry, may_be_zero=True)
+    if settings.history not in ("full", "off"):
+        raise DefinitionError(f'history={settings.history!r} must be "full" or "off"')
+    return settings
+
+
+def _refuse_unknown(options: Mapping[str, Any], known: frozenset[str]) -> None:
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"there is no option {name!r}{hint}")
+
+
+def _check_count(name: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise DefinitionError(f"{name}={value!r} must be a whole number from {least} to {most}")
+
+
+def _check_duration(name: str, value: object, *, may_be_zero: bool) -> None:
+    if not isinstance(value, timedelta) or value < _NOTHING or (not value and not may_be_zero):
+        kind = "zero or positive" if may_be_zero else "positive"
+        raise DefinitionError(f"{name}={value!r} must be a {kind} timedelta")

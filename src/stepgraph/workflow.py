@@ -1,0 +1,251 @@
+"""Workflow: a definition joined to a backend; and serve(), a worker's main."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from enum import IntEnum
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar, final
+
+from stepgraph.definition import Definition, Deployment
+from stepgraph.engine.awaiting import Waiter
+from stepgraph.engine.commit import Answer
+from stepgraph.engine.supervisor import Supervisor
+from stepgraph.engine.trigger import Wish, chunks, origin_of_caller, run_id_of, write_of
+from stepgraph.errors import DeadlineError, NotOpenError, RunEndedError, WorkflowError
+from stepgraph.model.process_state import ProcessState
+from stepgraph.model.record import Record
+from stepgraph.model.run import Snapshot
+from stepgraph.model.run_state import RunState
+from stepgraph.model.trigger import Trigger, TriggerResult
+from stepgraph.model.write import Write
+from stepgraph.runs import Runs, snapshot_of
+
+O = TypeVar("O")  # noqa: E741 - the object type, as everywhere in the public surface
+S = TypeVar("S", bound=IntEnum)
+_CHUNK = 500
+
+
+@final
+class Workflow(Generic[O, S]):
+    """A definition joined to a backend.
+
+    Use it inside `async with workflow` (which works on runs) or `async with workflow.client()`
+    (which does not); outside both every call raises `NotOpenError`.
+    """
+
+    def __init__(self, definition: Definition[O, S], deployment: Deployment) -> None:
+        """Join; `Builder.build` is what calls this. Nothing is opened."""
+        self.definition = definition
+        self.name = definition.name
+        self.runs: Runs[O, S] = Runs(definition, self._opened)
+        self._deployment = deployment
+        self._worker: Supervisor | None = None
+        self._clients: list[Supervisor] = []
+
+    def _opened(self) -> Supervisor:
+        if self._worker is not None:
+            return self._worker
+        if self._clients:
+            return self._clients[-1]
+        raise NotOpenError(
+            f"workflow {self.name!r} is not open: use it inside `async with workflow:`,"
+            " or `async with workflow.client():` where no steps should run"
+        )
+
+    async def trigger(
+        self,
+        foreign_id: str,
+        initial: O,
+        *,
+        status: S | None = None,
+        idempotency_key: str | None = None,
+        after: timedelta | datetime | None = None,
+    ) -> str:
+        """Start a run and return its id.
+
+        When it returns, the run is stored and will go on by itself. `status` is where it starts
+        (the first starting status if None), `after` when (a delay, or an aware datetime). All
+        calls with one `idempotency_key` start one run at most and return its id, also after it
+        has ended.
+
+        Raises `InputError` before anything is written, `RunInProgressError` if the foreign id has
+        an open run, `OutcomeUnknownError` if the store did not answer: repeat with the same key.
+        """
+        supervisor = self._opened()
+        wish = Wish(foreign_id, initial, status, idempotency_key, after)
+        write = write_of(supervisor, wish, origin_of_caller())
+        return run_id_of(write, await supervisor.instance.committer.commit(write))
+
+    async def trigger_many(
+        self,
+        triggers: Iterable[Trigger[O]] | AsyncIterable[Trigger[O]],
+        *,
+        status: S | None = None,
+    ) -> list[TriggerResult]:
+        """Start many runs in few writes; each succeeds or fails by itself.
+
+        Results are in the order given. Takes any number: only a few hundred are under way at once.
+        """
+        supervisor = self._opened()
+        origin = origin_of_caller()
+        if isinstance(triggers, AsyncIterable):
+            triggers = [trigger async for trigger in triggers]
+        wishes = (
+            Wish(t.foreign_id, t.initial, status, t.idempotency_key, t.after) for t in triggers
+        )
+        results: list[TriggerResult] = []
+        for chunk in chunks(wishes, _CHUNK):
+            results += await _trigger_chunk(supervisor, chunk, origin)
+        return results
+
+    async def await_status(
+        self, run_id: str, *statuses: S, within: timedelta | None
+    ) -> Snapshot[O, S]:
+        """Wait until the run is, or has been, in one of the statuses; with none: until it ends.
+
+        Returns the run as it is then, which may be further. Raises `RunNotFoundError`,
+        `RunEndedError` if it ended without having been there, and `DeadlineError` past `within`
+        (None waits for ever); the last two carry the run.
+        """
+        supervisor = self._opened()
+        record = await self.runs.record(run_id)
+        waiter = Waiter(record.ref, record)
+        wanted = frozenset(int(status) for status in statuses)
+        supervisor.instance.awaiting.add(waiter)
+        try:
+            async with asyncio.timeout(None if within is None else within.total_seconds()):
+                while not _has_come(waiter.record, wanted):
+                    if RunState(waiter.record.run_state).is_finished:
+                        raise RunEndedError(snapshot_of(self.definition, waiter.record))
+                    waiter.changed.clear()
+                    await waiter.changed.wait()
+        except TimeoutError as error:
+            raise DeadlineError(snapshot_of(self.definition, waiter.record)) from error
+        finally:
+            supervisor.instance.awaiting.remove(waiter)
+        return snapshot_of(self.definition, waiter.record)
+
+    async def start(self) -> None:
+        """Connect, open the resources, and start every process. Returns when they run."""
+        if self._worker is not None:
+            raise NotOpenError(f"workflow {self.name!r} is started already")
+        worker = Supervisor(self.definition, self._deployment, is_client=False)
+        self._worker = worker
+        try:
+            await worker.open()
+        except BaseException:
+            self._worker = None
+            raise
+
+    async def stop(self) -> None:
+        """Take no new work, finish what is in hand (at most `stop_within`), close everything."""
+        worker = self._worker
+        if worker is not None:
+            try:
+                await worker.close()
+            finally:
+                self._worker = None
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Self]:
+        """Open for a process that triggers, awaits and reads, but runs no steps."""
+        client = Supervisor(self.definition, self._deployment, is_client=True)
+        await client.open()
+        self._clients.append(client)
+        try:
+            yield self
+        finally:
+            self._clients.remove(client)
+            await client.close()
+
+    def processes(self) -> Mapping[str, ProcessState]:
+        """Return what each background process of this instance does; empty if none runs."""
+        return self._worker.processes() if self._worker is not None else {}
+
+
+def _has_come(record: Record, wanted: frozenset[int]) -> bool:
+    """Return whether a run is where somebody waits for it, or has been there."""
+    if not wanted:
+        return RunState(record.run_state).is_finished
+    return not wanted.isdisjoint(record.visited)
+
+
+async def _trigger_chunk(
+    supervisor: Supervisor, chunk: list[Wish], origin: str
+) -> list[TriggerResult]:
+    """Start one chunk of runs and wait for every answer."""
+    answers: dict[int, TriggerResult] = {}
+    all_there = asyncio.Event()
+
+    def settle(place: int, result: TriggerResult) -> None:
+        answers[place] = result
+        if len(answers) == len(chunk):
+            all_there.set()
+
+    def submit(place: int, wish: Wish) -> None:
+        def done(written: Write, answer: Answer) -> None:
+            try:
+                if isinstance(answer, WorkflowError):
+                    raise answer
+                result = TriggerResult(wish.foreign_id, run_id_of(written, answer))
+            except WorkflowError as error:
+                result = TriggerResult(wish.foreign_id, written.record.run_id, error)
+            settle(place, result)
+
+        try:
+            write = write_of(supervisor, wish, origin)
+        except WorkflowError as error:
+            settle(place, TriggerResult(wish.foreign_id, "", error))
+        else:
+            supervisor.instance.committer.submit(write, done)
+
+    for place, wish in enumerate(chunk):
+        submit(place, wish)
+    await all_there.wait()
+    return [answers[place] for place in range(len(chunk))]
+
+
+async def serve(*workflows: Workflow[Any, Any]) -> None:
+    """Start all, work until SIGTERM or SIGINT, then stop all: the main of a worker.
+
+    Nothing else here handles signals. A second signal ends the process at once.
+    """
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    handled = (signal.SIGTERM, signal.SIGINT)
+
+    def ask() -> None:
+        asked.set()
+        for number in handled:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in handled:
+        loop.add_signal_handler(number, ask)
+    try:
+        async with AsyncExitStack() as stack:
+            for workflow in workflows:
+                await stack.enter_async_context(workflow)
+            await asked.wait()
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
