@@ -71,7 +71,7 @@ class MemoryRecordStore(RecordStore):
         record = write.record
         stored = self._storage.records.get(record.run_id)
         if stored is not None:
-            return COMMITTED if self._has_won(write, version=1) else Exists(record.run_id)
+            return COMMITTED if self._has_won(write) else Exists(record.run_id)
         open_run = self._storage.open_runs.get((record.workflow, record.foreign_id))
         return InProgress(open_run) if open_run is not None and record.is_open else None
 
@@ -83,11 +83,15 @@ class MemoryRecordStore(RecordStore):
             and write.expected_attempt in (None, stored.attempt)
         ):
             return None
-        return COMMITTED if self._has_won(write, write.record.version) else Conflict(stored)
+        return COMMITTED if self._has_won(write) else Conflict(stored)
 
-    def _has_won(self, write: Write, version: int) -> bool:
+    def _has_won(self, write: Write) -> bool:
+        """Return whether history shows that this very write won before."""
+        if write.history is None:
+            return False
+        key = (write.history.version, write.history.attempt)
         rows = self._storage.history.get(write.record.run_id, ())
-        return any(row.version == version and row.write_id == write.write_id for row in rows)
+        return any((r.version, r.attempt) == key and r.write_id == write.write_id for r in rows)
 
     async def lookup_many(self, refs: Sequence[RunRef]) -> Sequence[Record | None]:
         """Return the records now stored, in order."""

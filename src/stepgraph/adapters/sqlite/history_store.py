@@ -1,0 +1,74 @@
+"""SQLiteHistoryStore and SQLiteLostRuns: what happened to runs, and which of them got lost."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from stepgraph.adapters.sqlite.connection import SQLiteFile
+from stepgraph.adapters.sqlite.record_store import RECORD_COLUMNS
+from stepgraph.adapters.sqlite.rows import history_of, record_of
+from stepgraph.model.history import HistoryRow
+from stepgraph.model.record import Record
+from stepgraph.model.slot import slot_of
+from stepgraph.ports.history_store import HistoryStore
+from stepgraph.ports.lost_runs import LostQuery, LostRuns
+
+_COLUMNS = (
+    "run_id, version, attempt, write_id, status, run_state, previous_run_state, cause, at,"
+    " started_at, try_number, actor, reason, role, instance, object, error_type, message,"
+    " traceback, next_at"
+)
+_VERSIONS = (
+    "select " + _COLUMNS + " from history where run_id = ? and attempt = 0 order by version"
+)
+_FAILURES = (
+    "select " + _COLUMNS + " from history where run_id = ? and error_type is not null"
+    " order by at, version, attempt"
+)  # fmt: skip
+_LOST = (
+    "select " + RECORD_COLUMNS + " from run where workflow = ? and status = ?"
+    " and is_announced = 1 and run_state in (1, 2) and next in ('step', 'delay', 'retry')"
+    " and due_at < ? order by due_at, run_id"
+)  # fmt: skip
+
+
+class SQLiteHistoryStore(HistoryStore):
+    """Reads the history table."""
+
+    def __init__(self, file: SQLiteFile) -> None:
+        """Work on `file`."""
+        self._file = file
+
+    async def history(self, run_id: str) -> Sequence[HistoryRow]:
+        """Return the versions of a run."""
+        rows = await self._file.read(lambda c: c.execute(_VERSIONS, (run_id,)).fetchall())
+        return [history_of(row) for row in rows]
+
+    async def attempts(self, run_id: str) -> Sequence[HistoryRow]:
+        """Return the failures of a run."""
+        rows = await self._file.read(lambda c: c.execute(_FAILURES, (run_id,)).fetchall())
+        return [history_of(row) for row in rows]
+
+
+class SQLiteLostRuns(LostRuns):
+    """Reads a partial index that only runs of mixed pairs are in."""
+
+    def __init__(self, file: SQLiteFile) -> None:
+        """Work on `file`."""
+        self._file = file
+
+    async def list_lost(self, query: LostQuery, limit: int) -> Sequence[Record]:
+        """Return the lost runs, the one that waits longest first."""
+        names = (query.workflow, query.status, query.due_before)
+
+        def look(connection: sqlite3.Connection) -> list[Record]:
+            found: list[Record] = []
+            for row in connection.execute(_LOST, names):
+                if len(found) == limit:
+                    break
+                if slot_of(row[0], query.slot_count) in query.slots:
+                    found.append(record_of(row))
+            return found
+
+        return await self._file.read(look)

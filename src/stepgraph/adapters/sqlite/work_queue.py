@@ -1,0 +1,149 @@
+"""SQLiteWorkQueue: one index probe for each consumer's slot."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stepgraph.adapters.sqlite.connection import SQLiteFile
+from stepgraph.adapters.sqlite.record_store import ENQUEUE, FINISH
+from stepgraph.adapters.sqlite.rows import queue_row
+from stepgraph.model.queue import ParkedRow, QueueKey, QueueRow, Want
+from stepgraph.model.slot import SLOT_COUNT, slot_of
+from stepgraph.ports.work_queue import WorkQueue
+
+_DUE = """
+select consumer, slot, due_at, id, workflow, foreign_id, run_id, version, attempt, body from queue
+where consumer = ? and slot = ? and due_at >= ? and due_at <= ? order by due_at, id limit ?
+"""
+_NEXT_DUE = """
+select consumer, min(due_at) from (
+    select wanted.value ->> 0 as consumer, (
+        select min(due_at) from queue
+        where queue.consumer = wanted.value ->> 0 and queue.slot = slots.value
+    ) as due_at
+    from json_each(?) as wanted, json_each(wanted.value, '$[1]') as slots
+) where due_at is not null group by consumer
+"""
+_PARK = "insert or ignore into dead_letter values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PARKED = """
+select consumer, slot, due_at, id, workflow, foreign_id, run_id, version, attempt, body, error,
+    parked_at
+from dead_letter where ?1 is null or consumer = ?1 order by parked_at, due_at, id limit ?2
+"""
+_UNPARK = """
+delete from dead_letter where consumer = ? and slot = ? and due_at = ? and id = ?
+returning consumer, slot, due_at, id, workflow, foreign_id, run_id, version, attempt, body
+"""
+_WITHOUT_STEP = """
+select run_id, foreign_id, status, version, attempt from run
+where workflow = ? and next = 'no_step' and run_state in (1, 2)
+    and status in (select value from json_each(?)) limit 1000
+"""
+_ADOPT = "update run set next = 'step', due_at = ? where run_id = ?"
+
+
+class SQLiteWorkQueue(WorkQueue):
+    """Reads in the reader thread, moves rows in the writer's."""
+
+    def __init__(self, file: SQLiteFile) -> None:
+        """Work on `file`."""
+        self._file = file
+
+    async def due(self, wants: Sequence[Want], now: int) -> Sequence[QueueRow]:
+        """Return due rows, each want's limit shared among its slots."""
+
+        def fetch(connection: sqlite3.Connection) -> list[QueueRow]:
+            return [row for want in wants for row in _due(connection, want, now)]
+
+        return await self._file.read(fetch)
+
+    async def next_due(self, consumers: Mapping[str, Sequence[int]]) -> Mapping[str, int]:
+        """Return the earliest due instant of each consumer that has rows."""
+        wanted = json.dumps([[name, list(slots)] for name, slots in consumers.items()])
+        rows = await self._file.read(
+            lambda connection: connection.execute(_NEXT_DUE, (wanted,)).fetchall()
+        )
+        return dict(rows)
+
+    async def postpone(self, rows: Sequence[tuple[QueueKey, QueueRow]]) -> None:
+        """Replace rows that are still there."""
+
+        def move(connection: sqlite3.Connection) -> None:
+            for key, row in rows:
+                if connection.execute(FINISH, key).rowcount:
+                    connection.execute(ENQUEUE, queue_row(row))
+
+        await self._file.write(move)
+
+    async def park(self, rows: Sequence[QueueRow], error: str, now: int) -> None:
+        """Move rows to the dead letters."""
+
+        def move(connection: sqlite3.Connection) -> None:
+            for row in rows:
+                if connection.execute(FINISH, row.key).rowcount:
+                    connection.execute(_PARK, (*queue_row(row), error, now))
+
+        await self._file.write(move)
+
+    async def list_parked(self, consumer: str | None, limit: int) -> Sequence[ParkedRow]:
+        """Return dead letters, oldest first."""
+        rows = await self._file.read(
+            lambda connection: connection.execute(_PARKED, (consumer, limit)).fetchall()
+        )
+        return [ParkedRow(QueueRow(*row[:10]), row[10], row[11]) for row in rows]
+
+    async def drive(self, keys: Sequence[QueueKey], now: int) -> int:
+        """Queue dead letters again."""
+
+        def move(connection: sqlite3.Connection) -> int:
+            count = 0
+            for key in keys:
+                found: Any = connection.execute(_UNPARK, key).fetchone()
+                if found is not None:
+                    consumer, slot, _, row_id, *names = found
+                    workflow, foreign_id, run_id, version, _, body = names
+                    row = (consumer, slot, now, row_id, workflow, foreign_id, run_id, version, 0)
+                    connection.execute(ENQUEUE, (*row, body))
+                    count += 1
+            return count
+
+        return await self._file.write(move)
+
+    async def adopt(self, workflow: str, rows: Mapping[int, str], now: int) -> int:
+        """Queue runs whose status has a step only now."""
+        statuses = json.dumps(list(rows))
+
+        def adopt(connection: sqlite3.Connection) -> int:
+            found = connection.execute(_WITHOUT_STEP, (workflow, statuses)).fetchall()
+            for run_id, foreign_id, status, version, attempt in found:
+                connection.execute(_ADOPT, (now, run_id))
+                slot = slot_of(run_id, SLOT_COUNT)
+                row = (rows[status], slot, now, run_id, workflow, foreign_id, run_id, version)
+                connection.execute(ENQUEUE, (*row, attempt, b""))
+            return len(found)
+
+        return await self._file.write(adopt)
+
+
+def _due(connection: sqlite3.Connection, want: Want, now: int) -> list[QueueRow]:
+    """Probe each slot for its fair share first; then fill up from those that have more."""
+    share = max(1, want.limit // max(1, len(want.slots)))
+    found: list[QueueRow] = []
+    full: list[tuple[int, QueueRow]] = []
+    for slot in want.slots:
+        probe = (want.consumer, slot, want.after, now, share)
+        rows = [QueueRow(*row) for row in connection.execute(_DUE, probe)]
+        found += rows
+        if len(rows) == share:
+            full.append((slot, rows[-1]))
+    for slot, last in full:
+        left = want.limit - len(found)
+        if left <= 0:
+            break
+        probe = (want.consumer, slot, last.due_at, now, left + share)
+        more = [QueueRow(*row) for row in connection.execute(_DUE, probe)]
+        found += [row for row in more if (row.due_at, row.id) > (last.due_at, last.id)][:left]
+    return found[: want.limit]
