@@ -24,7 +24,7 @@ from stepgraph.ports.backend import HasEventStreamer, HasRecordStore, HasRoleSch
 from stepgraph.ports.codec import Codec, JSONCodec
 from stepgraph.workflow import Workflow
 
-O = TypeVar("O")  # noqa: E741 - the object type, as everywhere in the public surface
+O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
 P = ParamSpec("P")
 
@@ -51,7 +51,7 @@ class StepDecorator(Generic[O, S]):
     @overload
     def __call__(self, function: SyncStep[O, S, P], /) -> SyncStep[O, S, P]: ...
     @overload
-    def __call__(self, function: AsyncStep[O, S, P], /) -> AsyncStep[O, S, P]: ...  # type: ignore[overload-cannot-match] # pyright: ignore[reportOverlappingOverload]
+    def __call__(self, function: AsyncStep[O, S, P], /) -> AsyncStep[O, S, P]: ...  # pyright: ignore[reportOverlappingOverload]
     def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
         """Register `function`."""
         self._add(function)
@@ -165,7 +165,9 @@ class Builder(Generic[O, S]):
         definition = self.definition()
         kind = type(backend).__name__
         if getattr(backend, "record_store", None) is None:
-            raise DefinitionError(f"{kind} has no record_store: build() with one that can hold runs")
+            raise DefinitionError(
+                f"{kind} has no record_store: build() with one that can hold runs"
+            )
         roles: Any = role_scheduler if role_scheduler is not None else backend
         if getattr(roles, "role_scheduler", None) is None:
             raise DefinitionError(
@@ -180,7 +182,8 @@ class Builder(Generic[O, S]):
         for handler in definition.handlers:
             resolve_step_settings(options, handler.options)
         # Two objects with one address are two backends: only the same object is co-located.
-        is_foreign = event_streamer is not None and event_streamer is not backend
+        shared: Any = backend
+        is_foreign = event_streamer is not None and event_streamer is not shared
         return Workflow(
             definition,
             Deployment(
@@ -203,7 +206,9 @@ def check_resources(definition: Definition[Any, Any], resources: Mapping[str, ob
                 )
 
 
-def _resource_names(name: str, function: Callable[..., Any]) -> tuple[tuple[str, ...], frozenset[str]]:
+def _resource_names(
+    name: str, function: Callable[..., Any]
+) -> tuple[tuple[str, ...], frozenset[str]]:
     """Return the keyword-only parameters, which are the user's, and those with a default."""
     parameters = inspect.signature(function).parameters.values()
     required = [
@@ -228,5 +233,5 @@ def _resource_names(name: str, function: Callable[..., Any]) -> tuple[tuple[str,
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
-    call = getattr(function, "__call__", None)  # noqa: B004 - an object's own method is wanted
+    call = getattr(function, "__call__", None)
     return inspect.iscoroutinefunction(unwrapped(function)) or inspect.iscoroutinefunction(call)

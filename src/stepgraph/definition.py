@@ -14,7 +14,7 @@ from stepgraph.model.options import WorkflowSettings
 from stepgraph.ports.backend import HasEventStreamer, HasRecordStore, HasRoleScheduler
 from stepgraph.ports.codec import Codec
 
-O = TypeVar("O")  # noqa: E741 - the object type, as everywhere in the public surface
+O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
 
 
@@ -44,6 +44,11 @@ class Definition(Generic[O, S]):
     codec: Codec
     handlers: tuple[Handler[S], ...]
     graph: StatusGraph
+
+    @property
+    def statuses(self) -> tuple[S, ...]:
+        """Every status, in the order of the enum."""
+        return tuple(self.status_type)
 
     @property
     def edges(self) -> tuple[tuple[S, S], ...]:

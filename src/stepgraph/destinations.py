@@ -65,10 +65,8 @@ def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
         elif isinstance(function, types.MethodType):
             function = function.__func__
         elif hasattr(function, "__wrapped__"):
-            function = function.__wrapped__
-        elif not isinstance(function, types.FunctionType) and hasattr(
-            type(function), "__call__"  # noqa: B004 - the method itself is wanted
-        ):
+            function = getattr(function, "__wrapped__")
+        elif not isinstance(function, types.FunctionType) and callable(function):
             called = type(function).__call__
             if not isinstance(called, types.FunctionType):
                 return function
@@ -80,7 +78,7 @@ def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
 def _given(name: str, status_type: type[S], to: S | Iterable[S] | None) -> tuple[S, ...] | None:
     if to is None:
         return None
-    statuses: list[Any] = [to] if isinstance(to, IntEnum) else list(to)  # type: ignore[arg-type]
+    statuses: list[Any] = [to] if isinstance(to, IntEnum) else list(to)
     for status in statuses:
         _check(name, status, status_type)
     return tuple(dict.fromkeys(statuses))
@@ -106,11 +104,11 @@ def _return_annotation(function: Callable[..., Any], status_type: type[IntEnum])
 def _evaluate(text: str, plain: Callable[..., Any], status_type: type[IntEnum]) -> object:
     """Evaluate an annotation where its function stands: module, closure, and the enum's name."""
     names: dict[str, Any] = {status_type.__name__: status_type}
-    closure = inspect.getclosurevars(plain).nonlocals if plain.__closure__ else {}  # type: ignore[attr-defined]
+    closure = inspect.getclosurevars(plain).nonlocals if plain.__closure__ else {}
     names.update(closure)
     module_names = getattr(plain, "__globals__", {})
     # Evaluates the annotation that the user's own source has, as typing.get_type_hints does.
-    return eval(text, {**names, **module_names, **closure})  # noqa: S307
+    return eval(text, {**names, **module_names, **closure})
 
 
 def _read(name: str, annotation: object, status_type: type[IntEnum]) -> _Found:
@@ -135,4 +133,4 @@ def _has_outcome(annotation: object) -> bool:
     annotation = getattr(annotation, "__value__", annotation)
     if get_origin(annotation) in (Union, types.UnionType, Annotated):
         return any(_has_outcome(part) for part in get_args(annotation))
-    return annotation in _OUTCOMES
+    return any(annotation is outcome for outcome in _OUTCOMES)

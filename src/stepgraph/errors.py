@@ -45,7 +45,9 @@ class RunNotFoundError(WorkflowError, LookupError):
     """No run has this id."""
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"no run has the id {run_id!r}: it was never triggered here, or was pruned")
+        super().__init__(
+            f"no run has the id {run_id!r}: it was never triggered here, or was pruned"
+        )
         self.run_id = run_id
 
 
@@ -77,7 +79,8 @@ class DeadlineError(WorkflowError, TimeoutError):
 
     def __init__(self, run: Snapshot[Any, Any]) -> None:
         super().__init__(
-            f"run {run.id} is {run.run_state.name} in {run.status.name}; the wait is over, the run goes on"
+            f"run {run.id} is {run.run_state.name} in {run.status.name}:"
+            " the wait is over, the run goes on"
         )
         self.run = run
 

@@ -17,7 +17,7 @@ from stepgraph.model.record_filter import Page, RecordFilter
 from stepgraph.model.run import Snapshot
 from stepgraph.model.run_state import RunState
 
-O = TypeVar("O")  # noqa: E741 - the object type, as everywhere in the public surface
+O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
 _PAGE = 100
 _COUNT_LIMIT = 10_000
@@ -134,9 +134,7 @@ class Runs(Generic[O, S]):
                 message=row.failure.message,
                 traceback=row.failure.traceback,
                 at=to_datetime(row.at),
-                next_at=None
-                if row.failure.next_at is None
-                else to_datetime(row.failure.next_at),
+                next_at=None if row.failure.next_at is None else to_datetime(row.failure.next_at),
             )
             for row in rows
             if row.failure is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -25,7 +25,7 @@ from stepgraph.model.trigger import Trigger, TriggerResult
 from stepgraph.model.write import Write
 from stepgraph.runs import Runs, snapshot_of
 
-O = TypeVar("O")  # noqa: E741 - the object type, as everywhere in the public surface
+O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
 _CHUNK = 500
 
@@ -166,7 +166,7 @@ class Workflow(Generic[O, S]):
         await self.stop()
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[Self]:
+    async def client(self) -> AsyncGenerator[Self]:
         """Open for a process that triggers, awaits and reads, but runs no steps."""
         client = Supervisor(self.definition, self._deployment, is_client=True)
         await client.open()

@@ -48,7 +48,7 @@ class Announcer:
     def work_row(
         self, foreign_id: str, run_id: str, status: int, version: int, due_at: int
     ) -> tuple[QueueRow, ...]:
-        """Return the row that announces version `version` of a run in `status`, if it has a step."""
+        """Return the row that announces a version of a run, if its status has a step."""
         place = self.places[status]
         consumer = place.consumer
         if not consumer:

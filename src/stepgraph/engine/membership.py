@@ -178,7 +178,7 @@ class Membership:
         if wanted and self._lease is not None:
             await self._take(self._lease, wanted)
 
-    def _may_take(self, name: str, slot: int, holder: str | None, is_mine: bool) -> bool:  # noqa: FBT001
+    def _may_take(self, name: str, slot: int, holder: str | None, is_mine: bool) -> bool:
         """The preferred instance takes a free role at once, anybody a moment later."""
         role = slot_role(name, slot)
         if holder is not None or name in self._draining:
@@ -203,7 +203,7 @@ class Membership:
             seat.consumer.hold(frozenset(self._held[name]), seat.slot_count)
 
     def _candidates(self, standing: Standing) -> Mapping[str, list[str]]:
-        """Return who can hold each group of slots; newcomers count once they have stayed a while."""
+        """Return who can hold each group of slots; newcomers count only after a while."""
         found: dict[str, list[str]] = {}
         for name, seat in self._seats.items():
             able = [

@@ -47,7 +47,13 @@ class Moves:
     """Builds writes; the only place that knows how a record follows from the one before."""
 
     def __init__(
-        self, announcer: Announcer, clock: Clock, identity: Identity, *, instance: str, history: bool
+        self,
+        announcer: Announcer,
+        clock: Clock,
+        identity: Identity,
+        *,
+        instance: str,
+        history: bool,
     ) -> None:
         """Move runs of the announcer's workflow; without `history` objects are not kept twice."""
         self._announcer = announcer

@@ -51,7 +51,7 @@ def announcer_of(definition: Definition[Any, Any], deployment: Deployment) -> An
             step_topic(definition.name, status.value) if status.value in lags else "",
             lags.get(status.value, 0),
         )
-        for status in definition.status_type
+        for status in definition.statuses
     }
     return Announcer(
         definition.name,
@@ -190,7 +190,7 @@ class Plan:
             return
         streamer = backend.event_streamer
 
-        def open_receiver(slots: tuple[int, ...]) -> Any:  # noqa: ANN401 - a coroutine of the port
+        def open_receiver(slots: tuple[int, ...]) -> Any:
             return streamer.open_receiver(consumer.name, consumer.name, slots)
 
         stream = StreamReceiver(consumer.inbox, open_receiver, self._tasks)
@@ -224,9 +224,7 @@ class Plan:
         if backend is None:
             raise RuntimeError("a co-located workflow has no relay")
         await self._instance.open_backend(backend)
-        consumer = self._consumer(
-            relay_consumer(self._definition.name), "outbox-consumer", _SINGLE
-        )
+        consumer = self._consumer(relay_consumer(self._definition.name), "outbox-consumer", _SINGLE)
         sender = await backend.event_streamer.open_sender()
         now = self._instance.clock.microseconds
         consumer.handler = RelayHandler(sender, self._instance.committer, consumer.inbox, now)

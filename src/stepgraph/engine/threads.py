@@ -22,7 +22,7 @@ class Threads:
         self._count = 0
         self._lock = threading.Lock()
 
-    async def call(self, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - the user's answer
+    async def call(self, function: Callable[[], Any]) -> Any:
         """Run `function` in a thread, with this task's context variables.
 
         A thread cannot be interrupted: the caller waits for its end even if cancelled meanwhile,
@@ -55,7 +55,7 @@ class Threads:
             loop, answer, function = call
             try:
                 value, error = function(), None
-            except BaseException as raised:  # noqa: BLE001 - it belongs to the caller
+            except BaseException as raised:
                 value, error = None, raised
             with self._lock:
                 self._idle += 1
@@ -73,7 +73,9 @@ class Threads:
 
 
 def _settle(
-    answer: asyncio.Future[Any], value: Any, error: BaseException | None  # noqa: ANN401
+    answer: asyncio.Future[Any],
+    value: Any,
+    error: BaseException | None,
 ) -> None:
     if answer.done():
         return

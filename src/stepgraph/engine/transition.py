@@ -96,14 +96,14 @@ class Transition:
                     raise
                 return self._failed(record, work, error, started_at)
             return self._stopped(work, record, started_at)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - any error is a failed attempt
+        except (Exception, SystemExit) as error:
             if work.stop_reason in ("", "time limit"):
                 return self._failed(record, work, error, started_at)
             return None
         finally:
             work.run = None
 
-    async def _call_in_thread(self, run: Run[Any, Any]) -> Any:  # noqa: ANN401 - the user's answer
+    async def _call_in_thread(self, run: Run[Any, Any]) -> Any:
         if self.threads is None:
             raise RuntimeError("the threads of this instance are closed")
         return await self.threads.call(partial(self.call.function, run, **self._resources))
@@ -138,7 +138,7 @@ class Transition:
 
     def _undeclared(self, answer: object) -> InvalidTransitionError:
         declared = ", ".join(status.name for status in self.call.destinations) or "no status"
-        shown = answer.name if isinstance(answer, self.call.status_type) else type(answer).__name__
+        shown = getattr(answer, "name", type(answer).__name__)
         return InvalidTransitionError(
             f"{self.call.name}() answered {shown}, and declares {declared}:"
             " name it in the return annotation or in to=, or return another answer"
@@ -156,9 +156,7 @@ class Transition:
         """Return the write of an attempt that failed before its function was called."""
         return self._failed(record, work, error, self._clock.microseconds())
 
-    def _failed(
-        self, record: Record, work: Work, error: BaseException, started_at: int
-    ) -> Write:
+    def _failed(self, record: Record, work: Work, error: BaseException, started_at: int) -> Write:
         settings = self.call.settings
         attempt = record.attempt + 1
         now = self._clock.microseconds()

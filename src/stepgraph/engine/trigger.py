@@ -103,7 +103,7 @@ def run_id_of(write: Write, result: Result) -> str:
 
 def origin_of_caller() -> str:
     """Return file, line and function of the code that triggers, without looking at its values."""
-    frame = sys._getframe(1)  # noqa: SLF001 - a whole stack would cost more than the trigger
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - a whole stack would cost more than the trigger
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     code = frame.f_code

@@ -38,9 +38,7 @@ class StatusGraph:
     def starts(self) -> tuple[int, ...]:
         """Return the statuses that nothing else leads to, or the first one declared."""
         reached = {after for before, after in self.edges if before != after}
-        starts = tuple(
-            dict.fromkeys(before for before, _ in self.edges if before not in reached)
-        )
+        starts = tuple(dict.fromkeys(before for before, _ in self.edges if before not in reached))
         return starts or tuple(before for before, _ in self.edges[:1])
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
@@ -117,8 +117,9 @@ def resolve_step_settings(build: Mapping[str, Any], own: Mapping[str, Any]) -> S
     Raises `TypeError` for an unknown option and `DefinitionError` for a value out of range.
     """
     _refuse_unknown(own, _STEP_NAMES)
-    merged = {name: value for name, value in build.items() if name in _STEP_NAMES} | dict(own)
-    retry = merged.get("retry")
+    merged: dict[str, Any] = {name: build[name] for name in build if name in _STEP_NAMES}
+    merged |= own
+    retry: Any = merged.get("retry")
     if isinstance(retry, timedelta):
         merged["retry"] = Backoff(first=retry, cap=retry, factor=1.0, jitter="none")
     settings = StepSettings(**merged)
@@ -134,7 +135,7 @@ def resolve_step_settings(build: Mapping[str, Any], own: Mapping[str, Any]) -> S
     if "lag_alert" not in merged:
         # What is held back on purpose is not late.
         lag_alert = settings.lag_alert + settings.consume_lag
-        settings = StepSettings(**(merged | {"lag_alert": lag_alert}))
+        settings = replace(settings, lag_alert=lag_alert)
     return settings
 
 

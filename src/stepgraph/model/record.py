@@ -72,6 +72,4 @@ class Record(Struct, frozen=True, gc=False):
     @property
     def is_open(self) -> bool:
         """Return whether the run blocks another run of its foreign id."""
-        return 1 <= self.run_state <= 3  # noqa: PLR2004 - Initiated, Running, Paused
-
-
+        return 1 <= self.run_state <= 3

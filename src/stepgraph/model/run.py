@@ -11,7 +11,7 @@ from stepgraph.model.record import Record
 from stepgraph.model.run_state import RunState
 from stepgraph.model.work_name import WorkName
 
-O = TypeVar("O")  # noqa: E741 - the object type, as everywhere in the public surface
+O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
 ReadO = TypeVar("ReadO", covariant=True)
 ReadS = TypeVar("ReadS", bound=IntEnum, covariant=True)
@@ -93,7 +93,7 @@ class Snapshot(Generic[ReadO, ReadS]):
 
 @final
 class Run(Snapshot[O, S]):
-    """A run in the hands of a function: what it changes is stored with the answer, or not at all."""
+    """A run in a function's hands: what it changes is stored with the answer, or not at all."""
 
     __slots__ = ("_name", "_stop_reason")
 

@@ -33,33 +33,53 @@ class HasRecordStore(Backend, Protocol):
     """A technology that can hold runs: the four ports over one store."""
 
     @property
-    def record_store(self) -> RecordStore: ...
+    def record_store(self) -> RecordStore:
+        """The runs."""
+        ...
+
     @property
-    def work_queue(self) -> WorkQueue: ...
+    def work_queue(self) -> WorkQueue:
+        """Their queue rows."""
+        ...
+
     @property
-    def history_store(self) -> HistoryStore: ...
+    def history_store(self) -> HistoryStore:
+        """Their history."""
+        ...
+
     @property
-    def lost_runs(self) -> LostRuns: ...
+    def lost_runs(self) -> LostRuns:
+        """The reconciler's question."""
+        ...
+
     @property
-    def hints(self) -> Hints | None: ...
+    def hints(self) -> Hints | None:
+        """Wake-ups between processes, if there are any."""
+        ...
 
 
 class HasEventStreamer(Backend, Protocol):
     """A technology that can announce events."""
 
     @property
-    def event_streamer(self) -> EventStreamer: ...
+    def event_streamer(self) -> EventStreamer:
+        """The stream."""
+        ...
 
 
 class HasRoleScheduler(Backend, Protocol):
     """A technology that can hand out roles."""
 
     @property
-    def role_scheduler(self) -> RoleScheduler: ...
+    def role_scheduler(self) -> RoleScheduler:
+        """The roles."""
+        ...
 
 
 class HasTimeoutStore(Backend, Protocol):
     """A technology that can hold timers."""
 
     @property
-    def timeout_store(self) -> TimeoutStore: ...
+    def timeout_store(self) -> TimeoutStore:
+        """The timers."""
+        ...

@@ -18,7 +18,7 @@ class Identity:
 
     def __init__(self, seed: int | None = None) -> None:
         """Draw everything from `seed`, or from the system's randomness if it is None."""
-        self._random = random.Random(  # noqa: S311 - ids are names, not secrets
+        self._random = random.Random(
             int.from_bytes(os.urandom(16), "big") if seed is None else seed
         )
         self._prefix = self._random.getrandbits(64).to_bytes(8, "big")
@@ -39,7 +39,7 @@ class Identity:
             self._sequence = 0
         else:
             self._sequence += 1
-            if self._sequence > 0xFFF:  # noqa: PLR2004 - twelve bits; borrow the next millisecond
+            if self._sequence > 0xFFF:
                 self._millisecond += 1
                 self._sequence = 0
         text = (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
 from stepgraph.adapters.memory.hints import MemoryHints
+from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
 from stepgraph.adapters.memory.record_store import MemoryRecordStore
 from stepgraph.adapters.memory.role_scheduler import MemoryMembers, MemoryRoleScheduler
 from stepgraph.adapters.memory.storage import MemoryStorage
@@ -33,7 +33,7 @@ class Memory:
     def twin(self) -> Memory:
         """Return another backend over the same storage, as another process would have it."""
         twin = Memory()
-        twin._attach(self._storage, self._members)  # noqa: SLF001 - a twin is of this class
+        twin._attach(self._storage, self._members)
         return twin
 
     async def open(self) -> None:

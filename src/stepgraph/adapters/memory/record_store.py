@@ -119,7 +119,9 @@ class MemoryRecordStore(RecordStore):
             found.reverse()
         if page.after is not None:
             last = page.after
-            found = [r for r in found if (r.run_id < last) is page.is_descending and r.run_id != last]
+            found = [
+                r for r in found if (r.run_id < last) is page.is_descending and r.run_id != last
+            ]
         return found[: page.limit]
 
     async def count(self, record_filter: RecordFilter, limit: int) -> int:

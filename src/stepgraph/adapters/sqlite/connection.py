@@ -17,7 +17,7 @@ from stepgraph.adapters.sqlite.errors import translated
 from stepgraph.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 T = TypeVar("T")
 _Job: TypeAlias = tuple[
@@ -58,7 +58,7 @@ class SQLiteFile:
             return
         self._process = os.getpid()
         with _file_errors(self.path):
-            self._lock = Path(f"{self.path}-lock").open("ab")  # noqa: SIM115 - kept until close
+            self._lock = Path(f"{self.path}-lock").open("ab")
         for jobs, kind in ((self._writes, "writer"), (self._reads, "reader")):
             name = f"stepgraph-sqlite-{kind}"
             thread = threading.Thread(target=self._serve, args=(jobs,), name=name, daemon=True)
@@ -87,7 +87,9 @@ class SQLiteFile:
 
         A caller that is cancelled leaves the job to complete.
         """
-        return await self._run(self._writes, lambda connection: self._in_transaction(connection, job))
+        return await self._run(
+            self._writes, lambda connection: self._in_transaction(connection, job)
+        )
 
     async def change_schema(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` under the lock; it begins and commits by itself."""
@@ -138,7 +140,7 @@ class SQLiteFile:
             connection.execute("pragma wal_checkpoint(passive)").fetchall()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self) -> Generator[None]:
         if self._lock is None:
             raise UnavailableError(f"{self.path} is closed")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -173,7 +175,7 @@ class SQLiteFile:
                         with self._locked():
                             connection = self._connect()
                     value = job(connection)
-            except BaseException as raised:  # noqa: BLE001 - it belongs to the caller
+            except BaseException as raised:
                 error = raised
             with suppress(RuntimeError):  # the loop may be closed: nobody waits any more
                 loop.call_soon_threadsafe(_settle, answer, value, error)
@@ -193,7 +195,7 @@ def _settle(answer: asyncio.Future[Any], value: object, error: BaseException | N
 
 
 @contextmanager
-def _file_errors(path: str) -> Iterator[None]:
+def _file_errors(path: str) -> Generator[None]:
     try:
         yield
     except OSError as error:

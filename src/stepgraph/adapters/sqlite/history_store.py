@@ -19,9 +19,7 @@ _COLUMNS = (
     " started_at, try_number, actor, reason, role, instance, object, error_type, message,"
     " traceback, next_at"
 )
-_VERSIONS = (
-    "select " + _COLUMNS + " from history where run_id = ? and attempt = 0 order by version"
-)
+_VERSIONS = "select " + _COLUMNS + " from history where run_id = ? and attempt = 0 order by version"
 _FAILURES = (
     "select " + _COLUMNS + " from history where run_id = ? and error_type is not null"
     " order by at, version, attempt"

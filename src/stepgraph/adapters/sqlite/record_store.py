@@ -44,9 +44,7 @@ update run set status = ?, run_state = ?, version = ?, attempt = ?, progress_ver
 where run_id = ? and version = ?
 """
 _CHANGE_ATTEMPT = _CHANGE + " and attempt = ?"
-_HISTORY = (
-    "insert into history values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
+_HISTORY = "insert into history values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ENQUEUE = "insert or replace into queue values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 FINISH = "delete from queue where consumer = ? and slot = ? and due_at = ? and id = ?"
 _UNIQUE = "insert into unique_name values (?, ?, ?)"
@@ -108,7 +106,7 @@ class SQLiteRecordStore(RecordStore):
     async def find(self, run_id: str) -> RunRef | None:
         """Return where a run is."""
 
-        def look(connection: sqlite3.Connection) -> Any:  # noqa: ANN401 - a row
+        def look(connection: sqlite3.Connection) -> Any:
             query = "select workflow, foreign_id, run_id from run where run_id = ?"
             return connection.execute(query, (run_id,)).fetchone()
 

@@ -72,7 +72,7 @@ class SQLiteLease(Lease):
     async def join(self) -> None:
         """Lock the file, then become visible."""
         try:
-            self._lock = Path(self._lock_path).open("ab")  # noqa: SIM115 - kept until close
+            self._lock = Path(self._lock_path).open("ab")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             text = f"{self._lock_path} cannot be locked: {error}"

@@ -30,7 +30,7 @@ def record_row(r: Record) -> tuple[Any, ...]:
         r.entered_version, r.entered_at, r.created_at, r.updated_at, r.due_at, r.next, r.write_id,
         _visited_text(r.visited), meta.reason, meta.failure_type, meta.failure_text,
         meta.trace_origin, r.object, r.is_keyed, r.is_announced, r.format,
-        1 <= r.run_state <= 3, r.run_id,  # noqa: PLR2004 - open run states
+        1 <= r.run_state <= 3, r.run_id,
     )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def change_row(r: Record) -> tuple[Any, ...]:
         r.status, r.run_state, r.version, r.attempt, r.progress_version, r.entered_version,
         r.entered_at, r.updated_at, r.due_at, r.next, r.write_id, _visited_text(r.visited),
         meta.reason, meta.failure_type, meta.failure_text, r.object, r.is_announced, r.format,
-        1 <= r.run_state <= 3, r.run_id,  # noqa: PLR2004 - open run states
+        1 <= r.run_state <= 3, r.run_id,
     )  # fmt: skip
 
 
@@ -80,7 +80,8 @@ def history_of(row: tuple[Any, ...]) -> HistoryRow:
     """Return the history row of a row that was read in the order of the table's columns."""
     error_type, message, trace, next_at = row[16:20]
     failure = None if error_type is None else Failure(error_type, message, trace, next_at)
-    return HistoryRow(*row[:16], failure)
+    columns: Any = (*row[:16], failure)
+    return HistoryRow(*columns)
 
 
 def queue_row(q: QueueRow) -> tuple[Any, ...]:

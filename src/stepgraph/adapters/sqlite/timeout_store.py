@@ -10,9 +10,7 @@ from stepgraph.model.timeout import Timeout, TimeoutKey
 from stepgraph.ports.capabilities import Capabilities
 from stepgraph.ports.timeout_store import TimeoutStore
 
-_COLUMNS = (
-    "workflow, foreign_id, run_id, entered_version, name, status, slot, due_at, attempt"
-)
+_COLUMNS = "workflow, foreign_id, run_id, entered_version, name, status, slot, due_at, attempt"
 _CREATE = (
     "insert or ignore into timeout (" + _COLUMNS + ", is_done)"
     " values (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"

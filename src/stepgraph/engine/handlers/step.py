@@ -110,7 +110,9 @@ class StepHandler:
         except UnavailableError:
             self._tools.inbox.release(work)
         except Exception:
-            _logger.exception("work on run %s failed in the engine; it comes again", work.ref.run_id)
+            _logger.exception(
+                "work on run %s failed in the engine; it comes again", work.ref.run_id
+            )
             self._tools.inbox.release(work)
 
     async def _gate(self, work: Work) -> Record | None:
@@ -125,16 +127,20 @@ class StepHandler:
         while record is None or record.version < work.version:
             # A replica that lags behind answers so; a store restored from a backup for ever.
             if tries >= _STALE_READ_TRIES:
-                return self._drop(work, "record not found" if record is None else "stale record")
+                self._drop(work, "record not found" if record is None else "stale record")
+                return None
             tries += 1
             await pause_seconds(_STALE_READ_SECONDS)
             record = await self._reload(work)
         if record.version > work.version:
-            return self._drop(work, "event record version lower than latest record version")
+            self._drop(work, "event record version lower than latest record version")
+            return None
         if record.attempt > work.attempt:
-            return self._drop(work, "attempt was made already")
+            self._drop(work, "attempt was made already")
+            return None
         if record.run_state not in (1, 2) or record.next == "skipped":
-            return self._drop(work, "record stopped")
+            self._drop(work, "record stopped")
+            return None
         return record
 
     async def _reload(self, work: Work) -> Record | None:
