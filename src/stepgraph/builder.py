@@ -51,7 +51,9 @@ class StepDecorator(Generic[O, S]):
     @overload
     def __call__(self, function: SyncStep[O, S, P], /) -> SyncStep[O, S, P]: ...
     @overload
-    def __call__(self, function: AsyncStep[O, S, P], /) -> AsyncStep[O, S, P]: ...  # pyright: ignore[reportOverlappingOverload]
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: AsyncStep[O, S, P], /
+    ) -> AsyncStep[O, S, P]: ...
     def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
         """Register `function`."""
         self._add(function)

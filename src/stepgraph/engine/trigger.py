@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_origin, is_typeddict
 
+from stepgraph.definition import Definition
 from stepgraph.engine.moves import Creation
 from stepgraph.engine.supervisor import Supervisor
-from stepgraph.errors import InputError, RunInProgressError, WorkflowError
+from stepgraph.errors import CodecError, InputError, RunInProgressError, WorkflowError
 from stepgraph.model.identifier import check_id
 from stepgraph.model.instant import to_instant, to_microseconds
 from stepgraph.model.write import Committed, Exists, InProgress, Refused, Result, Write
@@ -51,21 +52,25 @@ def write_of(supervisor: Supervisor, wish: Wish, origin: str) -> Write:
         else keyed_run_id(definition.name, foreign_id, check_id("idempotency key", key))
     )
     data = definition.codec.encode(wish.initial)
-    _refuse_other_type(definition.object_type, wish.initial)
+    _check_object(definition, wish.initial, data)
     due_at = _due_at(wish.after, now)
     creation = Creation(run_id, foreign_id, status.value, data, origin, due_at, key is not None)
     return supervisor.moves.created(creation)
 
 
-def _refuse_other_type(object_type: type[Any], initial: object) -> None:
-    """Refuse an object of another class; a TypedDict or dict has none to compare."""
-    if isinstance(initial, dict):
-        return
-    if isinstance(object_type, type) and not isinstance(initial, object_type):
+def _check_object(definition: Definition[Any, Any], initial: object, data: bytes) -> None:
+    """Refuse an object that a step could not read back: of another class, or with wrong fields."""
+    object_type = definition.object_type
+    is_mapping = is_typeddict(object_type) or get_origin(object_type) is dict
+    if not isinstance(initial, dict if is_mapping else object_type):
         raise InputError(
-            f"the object is a {type(initial).__name__}; this workflow's runs have a"
+            f"the object is a {type(initial).__name__}; the runs of {definition.name!r} have a"
             f" {object_type.__name__}"
         )
+    try:
+        definition.codec.decode(data, object_type)
+    except CodecError as error:
+        raise InputError(f"the object cannot be read back: {error}") from error
 
 
 def _due_at(after: timedelta | datetime | None, now: int) -> int | None:
@@ -103,7 +108,8 @@ def run_id_of(write: Write, result: Result) -> str:
 
 def origin_of_caller() -> str:
     """Return file, line and function of the code that triggers, without looking at its values."""
-    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - a whole stack would cost more than the trigger
+    # A whole stack would cost more than the trigger itself.
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     code = frame.f_code

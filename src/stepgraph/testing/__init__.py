@@ -1,0 +1,1 @@
+"""For users and adapter authors: what their tests need; never imported by the rest."""
