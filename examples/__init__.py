@@ -1,0 +1,1 @@
+"""Programs to learn from; each is a test too."""

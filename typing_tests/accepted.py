@@ -1,0 +1,191 @@
+"""Everything here must type-check under mypy --strict and pyright strict."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any, Literal, TypeAlias, TypedDict, assert_type
+
+import attrs
+import msgspec
+import pydantic
+
+from stepgraph import (
+    Backoff,
+    Builder,
+    Cancel,
+    Outcome,
+    Pause,
+    Repeat,
+    Run,
+    RunState,
+    Skip,
+    Snapshot,
+    Trigger,
+    TriggerResult,
+    Workflow,
+    serve,
+)
+from stepgraph.adapters.memory import Memory
+from stepgraph.adapters.sqlite import SQLite
+
+
+class Status(IntEnum):
+    CREATED = 1
+    PAID = 2
+    PACKED = 3
+    REFUNDED = 4
+    SPLIT = 5
+
+
+@dataclass
+class Order:
+    total: int
+    due_at: datetime | None = None
+    receipt: str = ""
+
+
+class StructOrder(msgspec.Struct):
+    total: int
+
+
+class ModelOrder(pydantic.BaseModel):
+    total: int
+
+
+@attrs.define
+class AttrsOrder:
+    total: int
+
+
+class DictOrder(TypedDict):
+    total: int
+
+
+orders = Builder("orders", Order, Status)
+assert_type(orders, Builder[Order, Status])
+assert_type(Builder("a", StructOrder, Status), Builder[StructOrder, Status])
+assert_type(Builder("a", ModelOrder, Status), Builder[ModelOrder, Status])
+assert_type(Builder("a", AttrsOrder, Status), Builder[AttrsOrder, Status])
+assert_type(Builder("a", DictOrder, Status), Builder[DictOrder, Status])
+
+OrderRun: TypeAlias = Run[Order, Status]
+Next: TypeAlias = Literal[Status.PACKED, Status.REFUNDED]
+
+
+class Psp:
+    async def charge(self, total: int, key: str) -> str:
+        return f"{total} {key}"
+
+
+@orders.step(
+    Status.CREATED,
+    parallel_count=5,
+    pause_after_error_count=3,
+    retry=Backoff(first=timedelta(milliseconds=200)),
+)
+async def charge(run: Run[Order, Status], *, psp: Psp) -> Literal[Status.PAID] | Pause | Cancel:
+    if run.object.total <= 0:
+        return Cancel("nothing to pay")
+    if run.attempt > 5:
+        return Pause("the provider is away")
+    run.object.receipt = await psp.charge(run.object.total, key=run.idempotency_key)
+    return Status.PAID
+
+
+def blocking_step(run: OrderRun) -> Next:
+    if run.is_cancelled or run.now() > datetime.now():
+        return Status.REFUNDED
+    run.object = replace(run.object, receipt="x")
+    return Status.PACKED
+
+
+orders.add_step(Status.PAID, blocking_step)
+orders.add_step(Status.PAID, blocking_step, to=(Status.PACKED, Status.REFUNDED), concurrency=10)
+
+
+@orders.step(Status.SPLIT, to=[Status.PACKED])
+async def any_outcome(run: Run[Order, Status]) -> Status | Outcome:
+    if run.version > 100:
+        return Skip()
+    return Repeat(after=timedelta(minutes=1)) if run.version < 3 else Status.PACKED
+
+
+@orders.step(Status.REFUNDED, to=Status.PACKED)
+async def generic_step(run: Run[Any, Any]) -> Status:
+    return Status.PACKED
+
+
+class Kitchen:
+    def __init__(self, psp: Psp) -> None:
+        self.psp = psp
+        self.builder = Builder("kitchen", Order, Status)
+        self.builder.add_step(Status.CREATED, self.cook, time_limit=timedelta(minutes=1))
+        self.builder.step(Status.PAID)(self.serve)
+
+    async def cook(self, run: OrderRun) -> Literal[Status.PAID]:
+        return Status.PAID
+
+    def serve(self, run: OrderRun) -> Literal[Status.PACKED]:
+        return Status.PACKED
+
+
+@asynccontextmanager
+async def resources() -> AsyncGenerator[Mapping[str, object]]:
+    yield {"psp": Psp()}
+
+
+workflow = orders.build(SQLite("orders.db"), resources={"psp": Psp()})
+assert_type(workflow, Workflow[Order, Status])
+orders.build(SQLite("orders.db"), event_streamer=SQLite("events.db"), resources=resources)
+orders.build(Memory(), pause_after_error_count=5, pause_retry=None, history="full")
+
+
+async def use() -> None:
+    async with workflow as same:
+        assert_type(same, Workflow[Order, Status])
+    async with workflow.client() as client:
+        assert_type(client, Workflow[Order, Status])
+    run_id = await workflow.trigger(
+        "order-1",
+        Order(4990),
+        status=Status.PAID,
+        idempotency_key="k",
+        after=timedelta(hours=1),
+    )
+    assert_type(run_id, str)
+    seen = await workflow.await_status(
+        run_id, Status.PACKED, Status.REFUNDED, within=timedelta(seconds=10)
+    )
+    assert_type(seen, Snapshot[Order, Status])
+    assert_type(seen.object, Order)
+    assert_type(seen.status, Status)
+    await workflow.await_status(run_id, within=None)
+    assert_type(
+        await workflow.trigger_many(
+            Trigger(f"o-{i}", Order(i), idempotency_key=str(i)) for i in range(9)
+        ),
+        list[TriggerResult],
+    )
+    async for paused in workflow.runs.find(run_state=RunState.PAUSED, limit=10):
+        assert_type(paused, Snapshot[Order, Status])
+    count = await workflow.runs.count(status=Status.PAID)
+    assert_type(count, int)
+    results = await workflow.trigger_many(
+        [Trigger("a", Order(1)), Trigger("b", Order(2))], status=Status.PAID
+    )
+    assert_type(results[0].error is None, bool)
+    await serve(workflow)
+
+
+def match_it(outcome: Outcome) -> str:
+    match outcome:
+        case Pause(reason) | Cancel(reason):
+            return reason
+        case Skip():
+            return "skip"
+        case Repeat(after):
+            return str(after)

@@ -1,0 +1,119 @@
+"""Every line that ends in `# E` must be an error in both checkers, and no other line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Literal
+
+from stepgraph import Builder, Pause, Run, Snapshot, Trigger, Workflow
+from stepgraph.adapters.memory import Memory
+
+
+class Status(IntEnum):
+    CREATED = 1
+    PAID = 2
+    REFUNDED = 3
+
+
+class Other(IntEnum):
+    X = 2
+
+
+class Words(Enum):
+    X = "x"
+
+
+@dataclass
+class Order:
+    total: int
+
+
+@dataclass
+class Shipment:
+    parcel: str
+
+
+class NoStore:
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+orders = Builder("orders", Order, Status)
+Builder("words", Order, Words)  # E
+
+
+@orders.step(Other.X)  # E
+async def wrong_source(run: Run[Order, Status]) -> Literal[Status.PAID]:
+    return Status.PAID
+
+
+@orders.step(Status.CREATED, to=[Other.X])  # E
+async def wrong_to(run: Run[Order, Status]) -> Status:
+    return Status.PAID
+
+
+@orders.step(Status.CREATED)  # E
+async def wrong_destination(run: Run[Order, Status]) -> Literal[Other.X]:
+    return Other.X
+
+
+@orders.step(Status.CREATED)  # E
+async def wrong_object(run: Run[Shipment, Status]) -> Literal[Status.PAID]:
+    return Status.PAID
+
+
+@orders.step(Status.CREATED)  # E
+async def no_answer(run: Run[Order, Status]) -> None: ...
+
+
+@orders.step(Status.CREATED)  # E
+def a_number(run: Run[Order, Status]) -> int:
+    return 2
+
+
+@orders.step(Status.CREATED, paralel_count=2)  # E
+async def wrong_option(run: Run[Order, Status]) -> Literal[Status.PAID]:
+    return Status.PAID
+
+
+@orders.step(Status.CREATED, time_limit=5)  # E
+async def seconds(run: Run[Order, Status]) -> Literal[Status.PAID]:
+    return Status.PAID
+
+
+@orders.step(Status.CREATED)
+async def undeclared_destination(run: Run[Order, Status]) -> Literal[Status.PAID]:
+    return Status.REFUNDED  # E
+
+
+@orders.step(Status.CREATED)
+async def undeclared_outcome(run: Run[Order, Status]) -> Literal[Status.PAID]:
+    return Pause("no stock")  # E
+
+
+@orders.step(Status.CREATED)
+async def wrong_field(run: Run[Order, Status]) -> Literal[Status.PAID]:
+    run.object.totl = 3  # E
+    return Status.PAID
+
+
+orders.build(NoStore())  # E
+orders.build(Memory(), event_streamer=Memory().record_store)  # E
+orders.build(Memory(), pause_retry=3600)  # E
+
+
+async def use(workflow: Workflow[Order, Status], seen: Snapshot[Order, Status]) -> None:
+    await workflow.trigger("order-1", Shipment("x"))  # E
+    await workflow.trigger("order-1")  # E
+    await workflow.trigger("order-1", Order(1), status=Other.X)  # E
+    await workflow.trigger_many([Trigger("a", Shipment("x"))])  # E
+    await workflow.trigger_many([Trigger("a", Order(1))], status=Other.X)  # E
+    await workflow.await_status("id", Other.X, within=None)  # E
+    await workflow.await_status("id", Status.PAID)  # E
+    await workflow.await_status("id", Status.PAID, within=5)  # E
+    workflow.runs.find(statuss=Status.PAID)  # E
+    workflow.runs.find(status=Other.X)  # E
+    seen.object = Order(2)  # E
+    seen.now()  # E
