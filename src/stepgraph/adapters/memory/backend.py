@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from stepgraph.adapters.memory.hints import MemoryHints
+from stepgraph.adapters.memory.event_streamer import MemoryEventStreamer
 from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
 from stepgraph.adapters.memory.record_store import MemoryRecordStore
 from stepgraph.adapters.memory.role_scheduler import MemoryMembers, MemoryRoleScheduler
 from stepgraph.adapters.memory.storage import MemoryStorage
+from stepgraph.adapters.memory.timeout_store import MemoryTimeoutStore
 from stepgraph.adapters.memory.work_queue import MemoryWorkQueue
 
 
@@ -18,6 +20,8 @@ class Memory:
 
     def __init__(self) -> None:
         """Start empty."""
+        self.event_streamer = MemoryEventStreamer()
+        self.timeout_store = MemoryTimeoutStore()
         self._attach(MemoryStorage(), MemoryMembers())
 
     def _attach(self, storage: MemoryStorage, members: MemoryMembers) -> None:
@@ -33,6 +37,8 @@ class Memory:
     def twin(self) -> Memory:
         """Return another backend over the same storage, as another process would have it."""
         twin = Memory()
+        twin.event_streamer = self.event_streamer
+        twin.timeout_store = self.timeout_store
         twin._attach(self._storage, self._members)
         return twin
 
