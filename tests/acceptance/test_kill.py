@@ -53,6 +53,9 @@ async def test_two_workers_are_killed_while_runs_flow(tmp_path):
             async with asyncio.timeout(120):
                 while await asyncio.to_thread(count_open, path):
                     await asyncio.sleep(0.1)
+            async with asyncio.timeout(60):
+                while not await asyncio.to_thread(have_joined, path, workers):
+                    await asyncio.sleep(0.1)
         finally:
             for worker in workers:
                 worker.send_signal(signal.SIGTERM)
@@ -67,6 +70,14 @@ def count_open(path: Path) -> int:
         row = connection.execute("select count(*) from run where is_open").fetchone()
     connection.close()
     return row[0]
+
+
+def have_joined(path, workers) -> bool:
+    """Return whether both workers run: before that a signal finds no handler of ours."""
+    with sqlite3.connect(path) as connection:
+        members = [row[0] for row in connection.execute("select id from instance")]
+    connection.close()
+    return all(any(f"-{worker.pid}/" in member for member in members) for worker in workers)
 
 
 def check(path: Path) -> None:

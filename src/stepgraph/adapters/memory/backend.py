@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stepgraph.adapters.memory.hints import MemoryHints
 from stepgraph.adapters.memory.event_streamer import MemoryEventStreamer
+from stepgraph.adapters.memory.hints import MemoryHints
 from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
 from stepgraph.adapters.memory.record_store import MemoryRecordStore
 from stepgraph.adapters.memory.role_scheduler import MemoryMembers, MemoryRoleScheduler

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from stepgraph.ports.role_scheduler import Lease
 
-Joins = Callable[[str], Any]
-
 
 @asynccontextmanager
-async def members(backend: Any, *names: str) -> Any:
+async def members(backend: Any, *names: str) -> AsyncGenerator[list[Lease]]:
     """Join under several names; leave at the end."""
     leases: list[Lease] = [await backend.role_scheduler.join(name) for name in names]
     try:
