@@ -28,7 +28,7 @@ RECORD_COLUMNS = (
     " entered_version, entered_at, created_at, updated_at, due_at, next, write_id, visited,"
     " reason, failure_type, failure_text, trace_origin, object, is_keyed, is_announced, format"
 )
-_CREATE = """
+CREATE = """
 insert into run (workflow, foreign_id, status, run_state, version, attempt, progress_version,
     entered_version, entered_at, created_at, updated_at, due_at, next, write_id, visited, reason,
     failure_type, failure_text, trace_origin, object, is_keyed, is_announced, format, is_open,
@@ -36,15 +36,15 @@ insert into run (workflow, foreign_id, status, run_state, version, attempt, prog
 values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict do nothing
 """
-_CHANGE = """
+CHANGE = """
 update run set status = ?, run_state = ?, version = ?, attempt = ?, progress_version = ?,
     entered_version = ?, entered_at = ?, updated_at = ?, due_at = ?, next = ?, write_id = ?,
     visited = ?, reason = ?, failure_type = ?, failure_text = ?, object = ?, is_announced = ?,
     format = ?, is_open = ?
 where run_id = ? and version = ?
 """
-_CHANGE_ATTEMPT = _CHANGE + " and attempt = ?"
-_HISTORY = "insert into history values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+CHANGE_ATTEMPT = CHANGE + " and attempt = ?"
+HISTORY = "insert into history values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ENQUEUE = "insert or replace into queue values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 FINISH = "delete from queue where consumer = ? and slot = ? and due_at = ? and id = ?"
 _UNIQUE = "insert into unique_name values (?, ?, ?)"
@@ -161,7 +161,7 @@ def _commit(
     execute_many = connection.executemany
     history = [history_row(w.history) for w in won if w.history is not None]
     if history:
-        execute_many(_HISTORY, history)
+        execute_many(HISTORY, history)
     gone = [key for w in won for key in w.finished]
     gone += finished
     if gone:
@@ -176,7 +176,7 @@ def _create(connection: sqlite3.Connection, write: Write) -> Result | None:
     """Return None if the write won."""
     if write.unique and _is_taken(connection, write):
         return Conflict(_look_up(connection, write.record.run_id))
-    if connection.execute(_CREATE, record_row(write.record)).rowcount:
+    if connection.execute(CREATE, record_row(write.record)).rowcount:
         _take_names(connection, write)
         return None
     record = write.record
@@ -194,10 +194,10 @@ def _change(connection: sqlite3.Connection, write: Write) -> Result | None:
         return Conflict(_look_up(connection, write.record.run_id))
     row = change_row(write.record)
     if write.expected_attempt is None:
-        changed = connection.execute(_CHANGE, (*row, write.expected_version)).rowcount
+        changed = connection.execute(CHANGE, (*row, write.expected_version)).rowcount
     else:
         names = (*row, write.expected_version, write.expected_attempt)
-        changed = connection.execute(_CHANGE_ATTEMPT, names).rowcount
+        changed = connection.execute(CHANGE_ATTEMPT, names).rowcount
     if changed:
         _take_names(connection, write)
         return None

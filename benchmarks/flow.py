@@ -1,0 +1,51 @@
+"""The work that is measured: three steps that do nothing but move on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+from stepgraph import Builder, Run
+
+
+class Status(IntEnum):
+    PLACED = 1
+    PAID = 2
+    PACKED = 3
+    SENT = 4
+
+
+@dataclass
+class Order:
+    customer: str
+    address: str
+    cents: int
+    lines: list[str]
+    receipt: str = ""
+
+
+def make_order(number: int) -> Order:
+    """Return an order of some 200 bytes of JSON."""
+    lines = [f"article-{number % 97}", f"article-{number % 89}", "packing"]
+    return Order(f"customer-{number}", "Main Street 12, 1234 AB Amsterdam, Netherlands", 4990, lines)
+
+
+def three_steps() -> Builder[Order, Status]:
+    """Return the workflow."""
+    orders = Builder("orders", Order, Status)
+
+    @orders.step(Status.PLACED)
+    async def charge(run: Run[Order, Status]) -> Literal[Status.PAID]:
+        run.object.receipt = "receipt-1234"
+        return Status.PAID
+
+    @orders.step(Status.PAID)
+    async def pack(run: Run[Order, Status]) -> Literal[Status.PACKED]:
+        return Status.PACKED
+
+    @orders.step(Status.PACKED)
+    async def send(run: Run[Order, Status]) -> Literal[Status.SENT]:
+        return Status.SENT
+
+    return orders
