@@ -56,6 +56,7 @@ class Lane:
         self._idle = asyncio.Event()
         self._idle.set()
         self._waiting = 0
+        self._is_stirred = False
 
     def push(self, pending: Pending) -> None:
         """Put a write into the next call that has room for it."""
@@ -68,8 +69,10 @@ class Lane:
         self._stir()
 
     def _stir(self) -> None:
-        self._wake.set()
-        self._idle.clear()
+        if not self._is_stirred:
+            self._is_stirred = True
+            self._wake.set()
+            self._idle.clear()
 
     async def drained(self) -> None:
         """Wait until everything that was pushed has its answer."""
@@ -85,6 +88,7 @@ class Lane:
                 await self._commit(batch, finished)
             elif not self._pending:
                 self._wake.clear()
+                self._is_stirred = False
                 if not self._waiting:
                     self._idle.set()
 
@@ -95,22 +99,27 @@ class Lane:
         seen: set[Hashable] = set()
         size = 0
         pending = self._pending
+        is_creating = self._is_creating
         while pending and len(batch) < MAX_WRITES and len(held) < MAX_WRITES:
             entry = pending.popleft()
             if entry.is_withdrawn:
                 continue
             record = entry.write.record
-            names: tuple[Hashable, ...] = (record.run_id,)
-            if self._is_creating:
-                names = (record.run_id, (record.workflow, record.foreign_id))
-            if any(name in seen for name in names):
+            run_id = record.run_id
+            if run_id in seen:
                 held.append(entry)
                 continue
+            if is_creating:
+                owner = (record.workflow, record.foreign_id)
+                if owner in seen:
+                    held.append(entry)
+                    continue
+                seen.add(owner)
             size += len(record.object)
             if size > MAX_BYTES and batch:
                 held.append(entry)
                 break
-            seen.update(names)
+            seen.add(run_id)
             batch.append(entry)
         pending.extendleft(reversed(held))
         return batch
@@ -204,6 +213,8 @@ class Committer:
         observe: Callable[[Fact], None] | None = None,
     ) -> None:
         """Write to `store`; `committed` is told the winners of each call, after their answers."""
+        # Asking for the running loop costs a system call each time, so it is asked for once.
+        self._loop = asyncio.get_running_loop()
         self._store = store
         self.committed = committed
         self._observe = observe
@@ -230,7 +241,7 @@ class Committer:
 
         A cancelled caller's write is withdrawn if it was not sent yet; else it completes.
         """
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Result] = self._loop.create_future()
 
         def done(_: Write, result: Answer) -> None:
             if answer.done():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from stepgraph.engine.announce import Announcer
 from stepgraph.model.history import Cause, Failure, HistoryRow
@@ -22,7 +22,7 @@ _NO_META = Meta()
 _VISITED_LIMIT = 1000
 
 
-class By(NamedTuple):
+class By(Struct, frozen=True, gc=False):
     """Who moves a run: for its history."""
 
     cause: Cause
@@ -31,7 +31,7 @@ class By(NamedTuple):
     started_at: int = 0
 
 
-class Creation(NamedTuple):
+class Creation(Struct, frozen=True, gc=False):
     """What a new run starts with. `due_at` is None to start at once."""
 
     run_id: str
@@ -270,7 +270,7 @@ class Moves:
         return found
 
 
-class _Change(NamedTuple):
+class _Change(Struct, frozen=True, gc=False):
     """What differs in a new version of a run that stays where it is."""
 
     version: int

@@ -6,13 +6,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from contextvars import copy_context
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from stepgraph.engine.tasks import Tasks
 from stepgraph.ports.clock import pause_seconds
 
 T = TypeVar("T")
 _ITEMS_A_TURN = 64
+Runner: TypeAlias = "asyncio.Task[Any] | None"
 
 
 class Runners(Generic[T]):
@@ -23,9 +24,9 @@ class Runners(Generic[T]):
     """
 
     def __init__(
-        self, concurrency: int, work: Callable[[T], Coroutine[Any, Any, None]], tasks: Tasks
+        self, concurrency: int, work: Callable[[T, Runner], Coroutine[Any, Any, None]], tasks: Tasks
     ) -> None:
-        """Call `work` for every item; it must not raise but for cancellation."""
+        """Call `work` with every item and the task that runs it; it may raise cancellation only."""
         self._concurrency = concurrency
         self._work = work
         self._tasks = tasks
@@ -73,6 +74,7 @@ class Runners(Generic[T]):
             self._tasks.start(self._run(), "runner", copy_context())
 
     async def _run(self) -> None:
+        runner = asyncio.current_task()
         untouched = copy_context()
         items = self._items
         work = self._work
@@ -82,7 +84,7 @@ class Runners(Generic[T]):
                 item = items.popleft()
                 if not items:
                     self._begun.set()
-                await work(item)
+                await work(item, runner)
                 if copy_context() != untouched:
                     # A context variable was set: the next item must not see it.
                     break

@@ -41,6 +41,8 @@ class Supervisor:
         self.deployment = deployment
         self.is_client = is_client
         self.announcer: Announcer = announcer_of(definition, deployment)
+        self.default_start = definition.starts[0]
+        self.known_statuses = frozenset(definition.graph.statuses)
         self.instance: Instance
         self.moves: Moves
         self._membership: Membership | None = None

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, get_origin, is_typeddict
+from typing import Any, get_origin, is_typeddict
+
+from msgspec import Struct
 
 from stepgraph.definition import Definition
 from stepgraph.engine.moves import Creation
@@ -21,7 +23,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 _LATEST = timedelta(days=36_525)  # a hundred years
 
 
-class Wish(NamedTuple):
+class Wish(Struct, frozen=True, gc=False):
     """One run that somebody wants started."""
 
     foreign_id: str
@@ -35,11 +37,11 @@ def write_of(supervisor: Supervisor, wish: Wish, origin: str) -> Write:
     """Return the write of a wish; raises `InputError` before anything is written."""
     definition = supervisor.definition
     foreign_id = check_id("foreign id", wish.foreign_id)
-    status = wish.status if wish.status is not None else definition.starts[0]
+    status = wish.status if wish.status is not None else supervisor.default_start
     if type(status) is not definition.status_type:
         raise InputError(f"{status!r} is not a {definition.status_type.__name__}")
     place = supervisor.announcer.places[status.value]
-    if place.is_terminal or status.value not in definition.graph.statuses:
+    if place.is_terminal or status.value not in supervisor.known_statuses:
         raise InputError(
             f"a run cannot start in {status.name}: nothing leads out of it."
             f" Start in one of {[s.name for s in definition.starts]} or another with a step"

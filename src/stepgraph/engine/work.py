@@ -28,6 +28,7 @@ class Work:
     """
 
     __slots__ = (
+        "_ref",
         "attempt",
         "body",
         "delivery",
@@ -37,7 +38,6 @@ class Work:
         "key",
         "loaded_at",
         "record",
-        "ref",
         "row",
         "run",
         "slot",
@@ -48,18 +48,25 @@ class Work:
         "version",
     )
 
-    def __init__(self, source: Source, work_id: str, ref: RunRef, slot: int) -> None:
-        """Name the work; what is known beside it is set by its source."""
+    def __init__(
+        self, source: Source, work_id: str, slot: int, ref: RunRef | None, row: QueueRow | None
+    ) -> None:
+        """Name the work by its row, or by `ref` where it has none."""
         self.source = source
         self.id = work_id
-        self.ref = ref
         self.slot = slot
-        self.version = 0
-        self.attempt = 0
-        self.due_at = 0
-        self.body = b""
-        self.row: QueueRow | None = None
-        self.key: QueueKey | None = None
+        self.row = row
+        self._ref = ref
+        if row is None:
+            self.key: QueueKey | None = None
+            self.version = self.attempt = self.due_at = 0
+            self.body = b""
+        else:
+            self.key = row.key
+            self.version = row.version
+            self.attempt = row.attempt
+            self.due_at = row.due_at
+            self.body = row.body
         self.delivery: Delivery | None = None
         self.record: Record | None = None
         self.loaded_at = 0.0
@@ -70,6 +77,15 @@ class Work:
         self.run: Run[Any, Any] | None = None
 
     @property
+    def ref(self) -> RunRef:
+        """Return where the run is found."""
+        if self._ref is not None:
+            return self._ref
+        if self.row is None:
+            raise ValueError("work needs a row or a reference")
+        return RunRef(self.row.workflow, self.row.foreign_id, self.row.run_id)
+
+    @property
     def finished(self) -> tuple[QueueKey, ...]:
         """Return the queue rows to delete together with this work's effect."""
         return (self.key,) if self.key is not None else ()
@@ -77,11 +93,4 @@ class Work:
 
 def work_of_row(row: QueueRow, source: Source) -> Work:
     """Return the work that a queue row asks for."""
-    work = Work(source, row.id, RunRef(row.workflow, row.foreign_id, row.run_id), row.slot)
-    work.version = row.version
-    work.attempt = row.attempt
-    work.due_at = row.due_at
-    work.body = row.body
-    work.row = row
-    work.key = QueueKey(row.consumer, row.slot, row.due_at, row.id)
-    return work
+    return Work(source, row.id, row.slot, None, row)

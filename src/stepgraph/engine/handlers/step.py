@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from stepgraph.engine.commit import Answer, Committer
 from stepgraph.engine.inbox import Inbox
-from stepgraph.engine.runners import Runners
+from stepgraph.engine.runners import Runner, Runners
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.transition import Transition
 from stepgraph.engine.work import Work
@@ -77,14 +77,14 @@ class StepHandler:
             self._arm()
         await self._runners.begun()
 
-    async def _work(self, work: Work) -> None:
+    async def _work(self, work: Work, runner: Runner) -> None:
         """Work on one run, in a runner."""
         try:
             record = await self._gate(work)
             if record is None:
                 return
             work.started_at = self._loop.time()
-            work.task = asyncio.current_task()
+            work.task = runner
             self._running[work.id] = work
             try:
                 write = await self._transition.run(work, record)
@@ -93,10 +93,10 @@ class StepHandler:
             finally:
                 work.task = None
                 self._running.pop(work.id, None)
-            if work.stop_reason and (task := asyncio.current_task()) is not None:
+            if work.stop_reason and runner is not None:
                 # The cancellation was ours and is over: the runner goes on.
-                while task.cancelling():
-                    task.uncancel()
+                while runner.cancelling():
+                    runner.uncancel()
             if write is not None:
                 self._tools.committer.submit(write, lambda w, a: self._committed(work, w, a))
             elif not work.is_postponed:
@@ -105,8 +105,8 @@ class StepHandler:
             self._tools.inbox.release(work)
             if not work.stop_reason:
                 raise
-            if (task := asyncio.current_task()) is not None:
-                task.uncancel()
+            if runner is not None:
+                runner.uncancel()
         except UnavailableError:
             self._tools.inbox.release(work)
         except Exception:

@@ -72,8 +72,8 @@ class LostReceiver:
             slots=tuple(self.inbox.slots), due_before=before - self._stuck_after
         )
         for record in await self._lost_runs.list_lost(query, min(self._limit, self.inbox.room)):
-            work = Work(self, record.run_id, record.ref, 0)
-            work.slot = next(iter(self.inbox.slots), 0)
+            slot = next(iter(self.inbox.slots), 0)
+            work = Work(self, record.run_id, slot, record.ref, None)
             work.version = record.version
             work.attempt = record.attempt
             work.due_at = record.due_at

@@ -85,7 +85,7 @@ class StreamReceiver:
     def _offer(self, delivery: Delivery) -> None:
         event = delivery.event
         ref = RunRef(event.workflow, event.foreign_id, event.run_id)
-        work = Work(self, event.run_id, ref, delivery.slot)
+        work = Work(self, event.run_id, delivery.slot, ref, None)
         work.version = event.version
         work.attempt = event.attempt
         work.due_at = event.created_at
