@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from stepgraph.adapters.sqlite.batch import RECORD_COLUMNS
 from stepgraph.adapters.sqlite.connection import SQLiteFile
-from stepgraph.adapters.sqlite.record_store import RECORD_COLUMNS
 from stepgraph.adapters.sqlite.rows import history_of, record_of
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.record import Record

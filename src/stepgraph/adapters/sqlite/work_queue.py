@@ -7,8 +7,8 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stepgraph.adapters.sqlite.batch import ENQUEUE, FINISH
 from stepgraph.adapters.sqlite.connection import SQLiteFile
-from stepgraph.adapters.sqlite.record_store import ENQUEUE, FINISH
 from stepgraph.adapters.sqlite.rows import queue_row
 from stepgraph.model.queue import ParkedRow, QueueKey, QueueRow, Want
 from stepgraph.model.slot import SLOT_COUNT, slot_of
