@@ -283,7 +283,7 @@ async def drive_as_it_was(self, keys, now):
     return len([letter for letter in letters if letter is not None])
 
 
-async def postpone_always(self, rows):
+async def put_always(self, rows):
     for key, row in rows:
         self._storage.finish(key)
         self._storage.queue(row.consumer, row.slot).put(row)
@@ -344,6 +344,12 @@ MUTANTS: dict[str, Any] = {
     "counting_stops_at_the_limit": lambda: before(
         MemoryRecordStore, "count", lambda f, limit: (f, 10**9)
     ),
+    "a_unique_name_is_found_with_its_body": lambda: broken(
+        MemoryRecordStore, find_unique=nothing
+    ),
+    "scrubbed_history_keeps_what_happened_and_no_text": lambda: broken(
+        MemoryHistoryStore, scrub=nothing
+    ),
     "lost_runs_are_announced_open_and_old": lambda: after(
         MemoryLostRuns, "list_lost", lambda found: found[::-1]
     ),
@@ -364,10 +370,12 @@ MUTANTS: dict[str, Any] = {
     "finished_keys_of_a_call_are_deleted": lambda: before(
         MemoryRecordStore, "commit", lambda given, finished=(): (given,)
     ),
-    "a_postponed_row_moves_once": lambda: broken(MemoryWorkQueue, postpone=postpone_always),
+    "a_postponed_row_moves_once": lambda: broken(MemoryWorkQueue, put=put_always),
     "a_parked_row_waits_until_it_is_driven": lambda: broken(MemoryWorkQueue, drive=drive_as_it_was),
+    "a_row_can_be_put_without_a_run": lambda: broken(MemoryWorkQueue, put=nothing),
+    "a_discarded_letter_is_gone": lambda: broken(MemoryWorkQueue, discard=nothing),
     "runs_without_a_step_are_adopted_once": lambda: before(
-        MemoryWorkQueue, "adopt", lambda workflow, found, now: ("other", found, now)
+        MemoryLostRuns, "adopt", lambda workflow, found, now: ("other", found, now)
     ),
     "an_event_is_received_whole_and_in_order": lambda: streams(receive=receive_reversed),
     "what_is_not_acknowledged_comes_again": lambda: streams(receive=receive_and_finish),

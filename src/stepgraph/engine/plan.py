@@ -177,7 +177,7 @@ class Plan:
                     row.consumer, row.slot, due_at, row.id, row.workflow, row.foreign_id,
                     row.run_id, row.version, row.attempt, row.body,
                 )  # fmt: skip
-                await self._instance.backend.work_queue.postpone([(row.key, later)])
+                await self._instance.backend.work_queue.put([(row.key, later)])
         except UnavailableError:
             pass
         finally:

@@ -106,9 +106,9 @@ class Supervisor:
         """Queue runs that came into a status before this release gave it a step."""
         places = self.announcer.places.values()
         consumers = {place.status: place.consumer for place in places if place.consumer}
-        queue = self.instance.backend.work_queue
+        lost_runs = self.instance.backend.lost_runs
         while True:
-            count = await queue.adopt(
+            count = await lost_runs.adopt(
                 self.definition.name, consumers, self.instance.clock.microseconds()
             )
             if not count:

@@ -10,7 +10,7 @@ from stepgraph.model.history import HistoryRow
 
 
 class HistoryStore(Protocol):
-    """Reads the history that commits wrote."""
+    """Reads the history that commits wrote, and forgets what it says about people."""
 
     @abstractmethod
     async def history(self, run_id: str) -> Sequence[HistoryRow]:
@@ -20,4 +20,13 @@ class HistoryStore(Protocol):
     @abstractmethod
     async def attempts(self, run_id: str) -> Sequence[HistoryRow]:
         """Return every row of a run that tells of a failure, oldest first."""
+        ...
+
+    @abstractmethod
+    async def scrub(self, run_id: str) -> None:
+        """Blank what is stored about a run outside its record, for good. Idempotent.
+
+        Objects, reasons, and the texts of failures in its history; the errors of its dead letters.
+        What happened, when and by whom stays.
+        """
         ...

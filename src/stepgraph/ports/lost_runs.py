@@ -1,9 +1,9 @@
-"""LostRuns: finds runs whose announcement got lost on its way through a foreign stream."""
+"""LostRuns: finds runs that nothing works on: their announcement got lost, or there was no step."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from stepgraph.model.record import Record
@@ -20,7 +20,7 @@ class LostQuery(NamedTuple):
 
 
 class LostRuns(Protocol):
-    """The reconciler's question."""
+    """The reconciler's questions."""
 
     @abstractmethod
     async def list_lost(self, query: LostQuery, limit: int) -> Sequence[Record]:
@@ -28,5 +28,15 @@ class LostRuns(Protocol):
 
         A run counts if it is Initiated or Running, announced, its `next` is step, delay or retry,
         and its `due_at` is before `due_before`; the one that waits longest first.
+        """
+        ...
+
+    @abstractmethod
+    async def adopt(self, workflow: str, rows: Mapping[int, str], now: int) -> int:
+        """Queue the runs that came into a status before it had a step; return how many.
+
+        `rows` maps a status to the consumer of its step. Every run of the workflow in such a
+        status, Initiated or Running with `next` "no_step", gets `next` "step" and a queue row due
+        now, in one write. Idempotent, bounded to 1,000 runs a call: call until it returns 0.
         """
         ...

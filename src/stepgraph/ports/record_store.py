@@ -65,3 +65,8 @@ class RecordStore(Protocol):
     async def count(self, record_filter: RecordFilter, limit: int) -> int:
         """Return how many records fit, at most `limit`."""
         ...
+
+    @abstractmethod
+    async def find_unique(self, scope: str, key: str) -> bytes | None:
+        """Return the body of a unique row, or None if the name is not taken."""
+        ...

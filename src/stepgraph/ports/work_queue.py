@@ -28,8 +28,11 @@ class WorkQueue(Protocol):
         ...
 
     @abstractmethod
-    async def postpone(self, rows: Sequence[tuple[QueueKey, QueueRow]]) -> None:
-        """Replace each row of that key by the given row, if it is still there. Idempotent."""
+    async def put(self, rows: Sequence[tuple[QueueKey | None, QueueRow]]) -> None:
+        """Insert each row; where a key is given, in place of its row and only if that is there.
+
+        Idempotent: a row with a primary key that is taken replaces that row.
+        """
         ...
 
     @abstractmethod
@@ -48,11 +51,6 @@ class WorkQueue(Protocol):
         ...
 
     @abstractmethod
-    async def adopt(self, workflow: str, rows: Mapping[int, str], now: int) -> int:
-        """Queue the runs that came into a status before it had a step; return how many.
-
-        `rows` maps a status to the consumer of its step. Every run of the workflow in such a
-        status, Initiated or Running with `next` "no_step", gets `next` "step" and a queue row due
-        now, in one write. Idempotent, bounded to 1,000 runs a call: call until it returns 0.
-        """
+    async def discard(self, keys: Sequence[QueueKey]) -> int:
+        """Delete parked rows for good; return how many."""
         ...

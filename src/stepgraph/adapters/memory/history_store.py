@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from stepgraph.adapters.memory.storage import MemoryStorage
-from stepgraph.model.history import HistoryRow
+from stepgraph.model.history import Failure, HistoryRow
+from stepgraph.model.queue import QueueRow
 from stepgraph.model.record import Record
-from stepgraph.model.slot import slot_of
+from stepgraph.model.slot import SLOT_COUNT, slot_of
 from stepgraph.ports.history_store import HistoryStore
 from stepgraph.ports.lost_runs import LostQuery, LostRuns
+
+_ADOPT_LIMIT = 1000
 
 
 class MemoryHistoryStore(HistoryStore):
@@ -28,6 +33,18 @@ class MemoryHistoryStore(HistoryStore):
         """Return the failures of a run."""
         rows = [row for row in self._storage.history.get(run_id, ()) if row.failure is not None]
         return sorted(rows, key=lambda row: (row.at, row.version, row.attempt))
+
+    async def scrub(self, run_id: str) -> None:
+        """Blank objects and texts."""
+        rows = self._storage.history.get(run_id, [])
+        rows[:] = [replace(row, object=None, reason="", failure=_blank(row)) for row in rows]
+        for key, letter in list(self._storage.parked.items()):
+            if letter.row.run_id == run_id:
+                self._storage.parked[key] = letter._replace(error="")
+
+
+def _blank(row: HistoryRow) -> Failure | None:
+    return row.failure and Failure(row.failure.error_type, "", "", row.failure.next_at)
 
 
 class MemoryLostRuns(LostRuns):
@@ -51,3 +68,31 @@ class MemoryLostRuns(LostRuns):
             and slot_of(record.run_id, query.slot_count) in query.slots
         ]
         return sorted(found, key=lambda record: (record.due_at, record.run_id))[:limit]
+
+    async def adopt(self, workflow: str, rows: Mapping[int, str], now: int) -> int:
+        """Queue runs whose status has a step only now."""
+        waiting = [
+            record
+            for record in self._storage.records.values()
+            if record.workflow == workflow
+            and record.next == "no_step"
+            and record.run_state in (1, 2)
+            and record.status in rows
+        ][:_ADOPT_LIMIT]
+        for record in waiting:
+            self._storage.records[record.run_id] = replace(record, next="step", due_at=now)
+            slot = slot_of(record.run_id, SLOT_COUNT)
+            self._storage.queue(rows[record.status], slot).put(
+                QueueRow(
+                    rows[record.status],
+                    slot,
+                    now,
+                    record.run_id,
+                    record.workflow,
+                    record.foreign_id,
+                    record.run_id,
+                    record.version,
+                    record.attempt,
+                )
+            )
+        return len(waiting)

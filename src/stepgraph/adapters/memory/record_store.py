@@ -128,6 +128,10 @@ class MemoryRecordStore(RecordStore):
         """Return how many records fit, at most `limit`."""
         return min(limit, sum(1 for _ in self._matching(record_filter)))
 
+    async def find_unique(self, scope: str, key: str) -> bytes | None:
+        """Return the body of a unique row."""
+        return self._storage.unique.get((scope, key))
+
     def _matching(self, wanted: RecordFilter) -> Iterable[Record]:
         for record in self._storage.records.values():
             if (

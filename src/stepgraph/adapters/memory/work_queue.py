@@ -8,10 +8,7 @@ from msgspec.structs import replace
 
 from stepgraph.adapters.memory.storage import MemoryStorage
 from stepgraph.model.queue import ParkedRow, QueueKey, QueueRow, Want
-from stepgraph.model.slot import SLOT_COUNT, slot_of
 from stepgraph.ports.work_queue import WorkQueue
-
-_ADOPT_LIMIT = 1000
 
 
 class MemoryWorkQueue(WorkQueue):
@@ -51,10 +48,10 @@ class MemoryWorkQueue(WorkQueue):
                 found[consumer] = min(instants)
         return found
 
-    async def postpone(self, rows: Sequence[tuple[QueueKey, QueueRow]]) -> None:
-        """Replace rows that are still there."""
+    async def put(self, rows: Sequence[tuple[QueueKey | None, QueueRow]]) -> None:
+        """Insert rows, and replace those that are still there."""
         for key, row in rows:
-            if self._storage.finish(key) is not None:
+            if key is None or self._storage.finish(key) is not None:
                 self._storage.queue(row.consumer, row.slot).put(row)
 
     async def park(self, rows: Sequence[QueueRow], error: str, now: int) -> None:
@@ -76,30 +73,6 @@ class MemoryWorkQueue(WorkQueue):
             self._storage.queue(row.consumer, row.slot).put(row)
         return len(rows)
 
-    async def adopt(self, workflow: str, rows: Mapping[int, str], now: int) -> int:
-        """Queue runs whose status has a step only now."""
-        waiting = [
-            record
-            for record in self._storage.records.values()
-            if record.workflow == workflow
-            and record.next == "no_step"
-            and record.run_state in (1, 2)
-            and record.status in rows
-        ][:_ADOPT_LIMIT]
-        for record in waiting:
-            self._storage.records[record.run_id] = replace(record, next="step", due_at=now)
-            slot = slot_of(record.run_id, SLOT_COUNT)
-            self._storage.queue(rows[record.status], slot).put(
-                QueueRow(
-                    rows[record.status],
-                    slot,
-                    now,
-                    record.run_id,
-                    record.workflow,
-                    record.foreign_id,
-                    record.run_id,
-                    record.version,
-                    record.attempt,
-                )
-            )
-        return len(waiting)
+    async def discard(self, keys: Sequence[QueueKey]) -> int:
+        """Delete dead letters."""
+        return sum(1 for key in keys if self._storage.parked.pop(key, None) is not None)

@@ -75,7 +75,7 @@ FINISH = "delete from queue where " + _IS_ROW
 # Written out as alternatives: for "in (values ...)" the whole table would be scanned.
 FINISH_CHUNK = "delete from queue where " + " or ".join([_IS_ROW] * CHUNK)
 _UNIQUE = "insert into unique_name values (?, ?, ?)"
-_HAS_UNIQUE = "select 1 from unique_name where scope = ? and key = ?"
+UNIQUE_BODY = "select body from unique_name where scope = ? and key = ?"
 LOOKUP = "select " + RECORD_COLUMNS + " from run where run_id = ?"
 _RUN_WRITE_ID = "select write_id from run where run_id = ?"
 _WRITE_ID = "select write_id from history where run_id = ? and version = ? and attempt = ?"
@@ -164,7 +164,7 @@ def _apply_alone(
     """Apply a write that takes names, or that compares the attempt."""
     if _has_won(connection, write):
         return
-    if any(connection.execute(_HAS_UNIQUE, (r.scope, r.key)).fetchone() for r in write.unique):
+    if any(connection.execute(UNIQUE_BODY, (r.scope, r.key)).fetchone() for r in write.unique):
         results[place] = Conflict(_look_up(connection, write.record.run_id))
         return
     if write.expected_version == 0:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from stepgraph.adapters.sqlite.batch import RECORD_COLUMNS
+from stepgraph.adapters.sqlite.batch import ENQUEUE, RECORD_COLUMNS
 from stepgraph.adapters.sqlite.connection import SQLiteFile
 from stepgraph.adapters.sqlite.rows import history_of, record_of
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.record import Record
-from stepgraph.model.slot import slot_of
+from stepgraph.model.slot import SLOT_COUNT, slot_of
 from stepgraph.ports.history_store import HistoryStore
 from stepgraph.ports.lost_runs import LostQuery, LostRuns
 
@@ -30,6 +31,18 @@ _LOST = (
     " and due_at < ? order by due_at, run_id"
 )  # fmt: skip
 
+_WITHOUT_STEP = """
+select run_id, foreign_id, status, version, attempt from run
+where workflow = ? and next = 'no_step' and run_state in (1, 2)
+    and status in (select value from json_each(?)) limit 1000
+"""
+_ADOPT = "update run set next = 'step', due_at = ? where run_id = ?"
+_SCRUB_HISTORY = (
+    "update history set object = null, reason = '', message = iif(message is null, null, ''),"
+    " traceback = iif(traceback is null, null, '') where run_id = ?"
+)
+_SCRUB_LETTERS = "update dead_letter set error = '' where run_id = ?"
+
 
 class SQLiteHistoryStore(HistoryStore):
     """Reads the history table."""
@@ -47,6 +60,15 @@ class SQLiteHistoryStore(HistoryStore):
         """Return the failures of a run."""
         rows = await self._file.read(lambda c: c.execute(_FAILURES, (run_id,)).fetchall())
         return [history_of(row) for row in rows]
+
+    async def scrub(self, run_id: str) -> None:
+        """Blank objects and texts."""
+
+        def blank(connection: sqlite3.Connection) -> None:
+            connection.execute(_SCRUB_HISTORY, (run_id,))
+            connection.execute(_SCRUB_LETTERS, (run_id,))
+
+        await self._file.write(blank)
 
 
 class SQLiteLostRuns(LostRuns):
@@ -70,3 +92,18 @@ class SQLiteLostRuns(LostRuns):
             return found
 
         return await self._file.read(look)
+
+    async def adopt(self, workflow: str, rows: Mapping[int, str], now: int) -> int:
+        """Queue runs whose status has a step only now."""
+        statuses = json.dumps(list(rows))
+
+        def adopt(connection: sqlite3.Connection) -> int:
+            found = connection.execute(_WITHOUT_STEP, (workflow, statuses)).fetchall()
+            for run_id, foreign_id, status, version, attempt in found:
+                connection.execute(_ADOPT, (now, run_id))
+                slot = slot_of(run_id, SLOT_COUNT)
+                row = (rows[status], slot, now, run_id, workflow, foreign_id, run_id, version)
+                connection.execute(ENQUEUE, (*row, attempt, b""))
+            return len(found)
+
+        return await self._file.write(adopt)

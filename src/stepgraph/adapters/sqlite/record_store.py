@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from stepgraph.adapters.sqlite.batch import LOOKUP, RECORD_COLUMNS, commit_batch
+from stepgraph.adapters.sqlite.batch import LOOKUP, RECORD_COLUMNS, UNIQUE_BODY, commit_batch
 from stepgraph.adapters.sqlite.connection import SQLiteFile
 from stepgraph.adapters.sqlite.rows import record_of
 from stepgraph.model.queue import QueueKey
@@ -98,6 +98,13 @@ class SQLiteRecordStore(RecordStore):
         names = _names(record_filter) | {"limit": limit}
         row = await self._file.read(lambda connection: connection.execute(_COUNT, names).fetchone())
         return int(row[0])
+
+    async def find_unique(self, scope: str, key: str) -> bytes | None:
+        """Return the body of a unique row."""
+        row = await self._file.read(
+            lambda connection: connection.execute(UNIQUE_BODY, (scope, key)).fetchone()
+        )
+        return row[0] if row is not None else None
 
 
 def _names(wanted: RecordFilter) -> dict[str, Any]:

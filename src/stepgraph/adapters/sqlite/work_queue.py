@@ -11,7 +11,6 @@ from stepgraph.adapters.sqlite.batch import ENQUEUE, FINISH
 from stepgraph.adapters.sqlite.connection import SQLiteFile
 from stepgraph.adapters.sqlite.rows import queue_row
 from stepgraph.model.queue import ParkedRow, QueueKey, QueueRow, Want
-from stepgraph.model.slot import SLOT_COUNT, slot_of
 from stepgraph.ports.work_queue import WorkQueue
 
 _DUE = """
@@ -33,16 +32,11 @@ select consumer, slot, due_at, id, workflow, foreign_id, run_id, version, attemp
     parked_at
 from dead_letter where ?1 is null or consumer = ?1 order by parked_at, due_at, id limit ?2
 """
+_DISCARD = "delete from dead_letter where consumer = ? and slot = ? and due_at = ? and id = ?"
 _UNPARK = """
 delete from dead_letter where consumer = ? and slot = ? and due_at = ? and id = ?
 returning consumer, slot, due_at, id, workflow, foreign_id, run_id, version, attempt, body
 """
-_WITHOUT_STEP = """
-select run_id, foreign_id, status, version, attempt from run
-where workflow = ? and next = 'no_step' and run_state in (1, 2)
-    and status in (select value from json_each(?)) limit 1000
-"""
-_ADOPT = "update run set next = 'step', due_at = ? where run_id = ?"
 
 
 class SQLiteWorkQueue(WorkQueue):
@@ -68,12 +62,12 @@ class SQLiteWorkQueue(WorkQueue):
         )
         return dict(rows)
 
-    async def postpone(self, rows: Sequence[tuple[QueueKey, QueueRow]]) -> None:
-        """Replace rows that are still there."""
+    async def put(self, rows: Sequence[tuple[QueueKey | None, QueueRow]]) -> None:
+        """Insert rows, and replace those that are still there."""
 
         def move(connection: sqlite3.Connection) -> None:
             for key, row in rows:
-                if connection.execute(FINISH, key).rowcount:
+                if key is None or connection.execute(FINISH, key).rowcount:
                     connection.execute(ENQUEUE, queue_row(row))
 
         await self._file.write(move)
@@ -112,20 +106,13 @@ class SQLiteWorkQueue(WorkQueue):
 
         return await self._file.write(move)
 
-    async def adopt(self, workflow: str, rows: Mapping[int, str], now: int) -> int:
-        """Queue runs whose status has a step only now."""
-        statuses = json.dumps(list(rows))
+    async def discard(self, keys: Sequence[QueueKey]) -> int:
+        """Delete dead letters."""
 
-        def adopt(connection: sqlite3.Connection) -> int:
-            found = connection.execute(_WITHOUT_STEP, (workflow, statuses)).fetchall()
-            for run_id, foreign_id, status, version, attempt in found:
-                connection.execute(_ADOPT, (now, run_id))
-                slot = slot_of(run_id, SLOT_COUNT)
-                row = (rows[status], slot, now, run_id, workflow, foreign_id, run_id, version)
-                connection.execute(ENQUEUE, (*row, attempt, b""))
-            return len(found)
+        def delete(connection: sqlite3.Connection) -> int:
+            return connection.executemany(_DISCARD, keys).rowcount
 
-        return await self._file.write(adopt)
+        return await self._file.write(delete) if keys else 0
 
 
 def _due(connection: sqlite3.Connection, want: Want, now: int) -> list[QueueRow]:

@@ -308,6 +308,36 @@ class RecordStoreSuite:
 
         assert await backend.record_store.count(RecordFilter(), 7) == 7
 
+    async def test_a_unique_name_is_found_with_its_body(self, backend: Any) -> None:
+        """Names of other scopes are not."""
+        name = UniqueRow("s", "k", b"body")
+        await commit(backend, make_write(make_record(), unique=(name,)))
+
+        assert await backend.record_store.find_unique("s", "k") == b"body"
+        assert await backend.record_store.find_unique("k", "s") is None
+
+    async def test_scrubbed_history_keeps_what_happened_and_no_text(self, backend: Any) -> None:
+        """Neither objects nor reasons nor what an error said; other runs keep theirs."""
+        record, other = make_record(), make_record()
+        failure = Failure("Error", "4711", "trace 4711", None)
+        await commit(backend, make_write(record), make_write(other))
+        paused = next_write(record, run_state=3)
+        history = replace(paused.history, failure=failure, reason="for 4711", object=b"4711")
+        row = make_row(record, consumer="c")
+        await commit(backend, replace(paused, history=history, enqueue=(row,)))
+        await backend.work_queue.park([row], "about 4711", NOW)
+
+        for _ in range(2):
+            await backend.history_store.scrub(record.run_id)
+
+        kept = await backend.history_store.history(record.run_id)
+        letters = await backend.work_queue.list_parked(None, 10)
+        assert [h.version for h in kept] == [1, 2]
+        assert kept[1].failure == Failure("Error", "", "", None)
+        assert "4711" not in repr((kept, letters))
+        (untouched,) = await backend.history_store.history(other.run_id)
+        assert untouched.object == other.object
+
     async def test_lost_runs_are_announced_open_and_old(self, backend: Any) -> None:
         """The one that waits longest first; what waits for other things is not lost."""
         old = make_record(is_announced=True, due_at=NOW - 9)

@@ -111,7 +111,7 @@ class WorkQueueSuite:
         later = replace(row, due_at=NOW + 50, attempt=2)
         moves = [(row.key, later), (gone.key, replace(gone, due_at=NOW + 50))]
         for _ in range(2):
-            await backend.work_queue.postpone(moves)
+            await backend.work_queue.put(moves)
 
         assert await due(backend, Want("c", ALL, 0, 10)) == []
         assert await due(backend, Want("c", ALL, 0, 10), NOW + 50) == [later]
@@ -133,6 +133,25 @@ class WorkQueueSuite:
         assert found == [replace(row, due_at=NOW + 3, attempt=0)]
         assert list(await backend.work_queue.list_parked(None, 10)) == []
 
+    async def test_a_row_can_be_put_without_a_run(self, backend: Any) -> None:
+        """Putting it twice is putting it once."""
+        row = row_at(0, NOW, body=b"x")
+        for _ in range(2):
+            await backend.work_queue.put([(None, row)])
+
+        assert await due(backend, Want("c", ALL, 0, 10)) == [row]
+
+    async def test_a_discarded_letter_is_gone(self, backend: Any) -> None:
+        """And no other."""
+        rows = [row_at(0, NOW), row_at(1, NOW)]
+        await put(backend, *rows)
+        await backend.work_queue.park(rows, "away", NOW)
+
+        assert await backend.work_queue.discard([rows[0].key]) == 1
+        assert await backend.work_queue.discard([rows[0].key]) == 0
+        assert await backend.work_queue.drive([rows[0].key], NOW) == 0
+        assert [p.row for p in await backend.work_queue.list_parked(None, 10)] == [rows[1]]
+
     async def test_runs_without_a_step_are_adopted_once(self, backend: Any) -> None:
         """Only those of the workflow, open, and in a status that has a step now."""
         waiting = make_record(next="no_step")
@@ -144,8 +163,8 @@ class WorkQueueSuite:
         ]
         await backend.record_store.commit([make_write(r) for r in (waiting, *others)])
 
-        assert await backend.work_queue.adopt("orders", {1: "c"}, NOW) == 1
-        assert await backend.work_queue.adopt("orders", {1: "c"}, NOW) == 0
+        assert await backend.lost_runs.adopt("orders", {1: "c"}, NOW) == 1
+        assert await backend.lost_runs.adopt("orders", {1: "c"}, NOW) == 0
         (row,) = await due(backend, Want("c", ALL, 0, 10))
         assert (row.run_id, row.version) == (waiting.run_id, 1)
         (record,) = await backend.record_store.lookup_many([waiting.ref])
