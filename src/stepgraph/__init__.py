@@ -1,15 +1,20 @@
 """Durable, event-driven workflows on the database that you already run."""
 
 from stepgraph.builder import Builder
+from stepgraph.dead_letters import DeadLetter
 from stepgraph.definition import Definition
 from stepgraph.errors import (
     CodecError,
+    DataDeletedError,
     DeadlineError,
     DefinitionError,
     InputError,
+    InvalidRunStateError,
     InvalidTransitionError,
     NotOpenError,
+    NotWaitingError,
     OutcomeUnknownError,
+    PayloadError,
     RunEndedError,
     RunInProgressError,
     RunNotFoundError,
@@ -18,31 +23,42 @@ from stepgraph.errors import (
     VersionConflictError,
     WorkflowError,
 )
+from stepgraph.model.change import Change
 from stepgraph.model.history_entry import Attempt, HistoryEntry
 from stepgraph.model.options import Backoff
 from stepgraph.model.outcome import Cancel, Outcome, Pause, Repeat, Skip
 from stepgraph.model.process_state import ProcessState
+from stepgraph.model.receipt import CallbackReceipt
 from stepgraph.model.run import Run, Snapshot
 from stepgraph.model.run_state import RunState
 from stepgraph.model.trigger import Trigger, TriggerResult
+from stepgraph.runs import BulkReport
 from stepgraph.workflow import Workflow, serve
 
 __all__ = [
     "Attempt",
     "Backoff",
     "Builder",
+    "BulkReport",
+    "CallbackReceipt",
     "Cancel",
+    "Change",
     "CodecError",
+    "DataDeletedError",
+    "DeadLetter",
     "DeadlineError",
     "Definition",
     "DefinitionError",
     "HistoryEntry",
     "InputError",
+    "InvalidRunStateError",
     "InvalidTransitionError",
     "NotOpenError",
+    "NotWaitingError",
     "Outcome",
     "OutcomeUnknownError",
     "Pause",
+    "PayloadError",
     "ProcessState",
     "Repeat",
     "Run",

@@ -2,62 +2,45 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from enum import IntEnum
-from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, Unpack, final, overload
+from typing import Any, Generic, TypeVar, Unpack, final
 
-from stepgraph.definition import Definition, Deployment, Handler
-from stepgraph.destinations import read_destinations, unwrapped
+from stepgraph.declarations import Declarations
+from stepgraph.decorators import (
+    CallbackDecorator,
+    CallbackFunction,
+    HookDecorator,
+    StepDecorator,
+    StepFunction,
+)
+from stepgraph.definition import Definition, Deployment
 from stepgraph.errors import DefinitionError
 from stepgraph.model.graph import StatusGraph
 from stepgraph.model.identifier import check_name, check_statuses
 from stepgraph.model.options import (
     BuildOptions,
+    HookOptions,
+    OptionKind,
     StepOptions,
+    TimeoutOptions,
     resolve_step_settings,
     resolve_workflow_settings,
 )
-from stepgraph.model.outcome import Outcome
-from stepgraph.model.run import Run
-from stepgraph.ports.backend import HasEventStreamer, HasRecordStore, HasRoleScheduler
+from stepgraph.model.run_state import RunState
+from stepgraph.model.timer import Timer
+from stepgraph.ports.backend import (
+    HasEventStreamer,
+    HasRecordStore,
+    HasRoleScheduler,
+    HasTimeoutStore,
+)
 from stepgraph.ports.codec import Codec, JSONCodec
 from stepgraph.workflow import Workflow
 
 O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
-P = ParamSpec("P")
-
-AsyncStep: TypeAlias = Callable[Concatenate[Run[O, S], P], Coroutine[Any, Any, S | Outcome]]
-SyncStep: TypeAlias = Callable[Concatenate[Run[O, S], P], S | Outcome]
-StepFunction: TypeAlias = (
-    Callable[Concatenate[Run[O, S], ...], Coroutine[Any, Any, S | Outcome]]
-    | Callable[Concatenate[Run[O, S], ...], S | Outcome]
-)
-
-
-@final
-class StepDecorator(Generic[O, S]):
-    """Registers a step and gives the function back as it was."""
-
-    def __init__(self, add: Callable[[Callable[..., Any]], None]) -> None:
-        """Register through `add`."""
-        self._add = add
-
-    # Of overloads that all fail one checker shows the first and the other the last, so async
-    # stands at both ends: the usual mistake then reads the same in both.
-    @overload
-    def __call__(self, function: AsyncStep[O, S, P], /) -> AsyncStep[O, S, P]: ...
-    @overload
-    def __call__(self, function: SyncStep[O, S, P], /) -> SyncStep[O, S, P]: ...
-    @overload
-    def __call__(  # pyright: ignore[reportOverlappingOverload]
-        self, function: AsyncStep[O, S, P], /
-    ) -> AsyncStep[O, S, P]: ...
-    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
-        """Register `function`."""
-        self._add(function)
-        return function
 
 
 @final
@@ -78,13 +61,16 @@ class Builder(Generic[O, S]):
         self._status_type = status_type
         self._codec = codec if codec is not None else JSONCodec()
         self._codec.check_type(object_type)
-        self._handlers: list[Handler[S]] = []
+        self._declared: Declarations[S] = Declarations(status_type, self._codec)
+        self._custom_delete: Callable[[O], O] | None = None
 
     def step(
         self, status: S, *, to: S | Iterable[S] | None = None, **options: Unpack[StepOptions]
     ) -> StepDecorator[O, S]:
         """Declare the function that moves a run out of `status`; one a status."""
-        return StepDecorator(lambda function: self._add_step(status, function, to, options))
+        return StepDecorator(
+            lambda function: self._declared.add_step(status, function, to, options)
+        )
 
     def add_step(
         self,
@@ -95,60 +81,127 @@ class Builder(Generic[O, S]):
         **options: Unpack[StepOptions],
     ) -> None:
         """Declare a step as a plain call, for bound methods and loops."""
-        self._add_step(status, function, to, options)
+        self._declared.add_step(status, function, to, options)
 
-    def _add_step(
+    def callback(
         self,
         status: S,
-        function: Callable[..., Any],
-        to: S | Iterable[S] | None,
-        options: Mapping[str, Any],
+        *,
+        to: S | Iterable[S] | None = None,
+        name: str | None = None,
+        buffer: timedelta | None = None,
+    ) -> CallbackDecorator[O, S]:
+        """Declare what the outside world may tell a run in `status`; any number a status.
+
+        `buffer` is how long a payload that comes before its run does is kept, and then applied
+        once; without it what comes early is refused with `NotWaitingError`.
+        """
+        return CallbackDecorator(
+            lambda function: self._declared.add_callback(status, function, to, name, buffer)
+        )
+
+    def add_callback(
+        self,
+        status: S,
+        function: CallbackFunction[O, S],
+        *,
+        to: S | Iterable[S] | None = None,
+        name: str | None = None,
+        buffer: timedelta | None = None,
     ) -> None:
-        plain = unwrapped(function)
-        name = getattr(plain, "__name__", type(function).__name__)
-        if type(status) is not self._status_type:
-            raise DefinitionError(
-                f"{name}() is a step of {status!r}, which is not a {self._status_type.__name__}"
-            )
-        taken = next((h for h in self._handlers if h.status is status), None)
-        if taken is not None:
-            raise DefinitionError(
-                f"{status.name} already has the step {taken.name}(): a status has one"
-            )
-        resolve_step_settings({}, options)
-        names, optional = _resource_names(name, function)
-        documentation = inspect.getdoc(plain) or ""
-        self._handlers.append(
-            Handler(
-                kind="step",
-                status=status,
-                name=name,
-                function=function,
-                is_async=_is_async(function),
-                destinations=read_destinations(function, self._status_type, to),
-                resource_names=names,
-                optional_names=optional,
-                options=dict(options),
-                description=documentation.partition("\n")[0],
+        """Declare a callback as a plain call, for bound methods and loops."""
+        self._declared.add_callback(status, function, to, name, buffer)
+
+    def timeout(
+        self,
+        status: S,
+        *,
+        after: Timer[O, S],
+        to: S | Iterable[S] | None = None,
+        name: str | None = None,
+        **options: Unpack[TimeoutOptions],
+    ) -> StepDecorator[O, S]:
+        """Declare what happens to a run that is still in `status` when the time has come.
+
+        `after` is a duration from the run's entry into the status, an aware datetime, or a
+        function of the Snapshot that returns either, or None for no timer. It is never called
+        early. Any number a status; `name` is the timer's durable name (the function's own if None).
+        """
+        return StepDecorator(
+            lambda function: self._declared.add_timeout(
+                status, function, after, (to, name), options
             )
         )
+
+    def add_timeout(
+        self,
+        status: S,
+        function: StepFunction[O, S],
+        *,
+        after: Timer[O, S],
+        to: S | Iterable[S] | None = None,
+        name: str | None = None,
+        **options: Unpack[TimeoutOptions],
+    ) -> None:
+        """Declare a timeout as a plain call, for bound methods and loops."""
+        self._declared.add_timeout(status, function, after, (to, name), options)
+
+    @property
+    def on_pause(self) -> HookDecorator[O, S]:
+        """Call the function after each pause, at least once: `@orders.on_pause`."""
+        return self.on(RunState.PAUSED)
+
+    @property
+    def on_cancel(self) -> HookDecorator[O, S]:
+        """Call the function after each cancel, at least once."""
+        return self.on(RunState.CANCELLED)
+
+    @property
+    def on_complete(self) -> HookDecorator[O, S]:
+        """Call the function after a run is completed, at least once."""
+        return self.on(RunState.COMPLETED)
+
+    def on(
+        self, *run_states: RunState, name: str | None = None, **options: Unpack[HookOptions]
+    ) -> HookDecorator[O, S]:
+        """Call the function after a change into any of these run states, at least once.
+
+        With none named: after every change. Several hooks may listen to one run state. A hook that
+        fails is repeated by `retry=`, and parked in `workflow.dead_letters` after `max_attempts`.
+        """
+        states = frozenset(run_states) or frozenset(RunState) - {RunState.UNKNOWN}
+        return HookDecorator(
+            lambda function: self._declared.add_hook(function, states, name, options)
+        )
+
+    def custom_delete(self, function: Callable[[O], O], /) -> Callable[[O], O]:
+        """Declare how personal data is blanked out of an object, in place of deleting it whole.
+
+        It must give the same for the same object, and may be called more than once.
+        """
+        if self._custom_delete is not None:
+            raise DefinitionError(f"{self.name!r} has a custom_delete already")
+        self._custom_delete = function
+        return function
 
     def definition(self) -> Definition[O, S]:
         """Return what was declared so far, frozen and checked."""
-        graph = StatusGraph.of(
-            (handler.status.value, destination.value)
-            for handler in self._handlers
-            for destination in handler.destinations
-        )
-        if not self._handlers:
+        handlers = self._declared.handlers
+        if not handlers:
             raise DefinitionError(f"{self.name!r} has no step: declare one with @{self.name}.step")
         return Definition(
             name=self.name,
             object_type=self._object_type,
             status_type=self._status_type,
             codec=self._codec,
-            handlers=tuple(self._handlers),
-            graph=graph,
+            handlers=tuple(handlers),
+            graph=StatusGraph.of(
+                (handler.status.value, destination.value)
+                for handler in handlers
+                for destination in handler.destinations
+            ),
+            hooks=tuple(self._declared.hooks),
+            custom_delete=self._custom_delete,
         )
 
     def build(
@@ -157,6 +210,7 @@ class Builder(Generic[O, S]):
         *,
         event_streamer: HasEventStreamer | None = None,
         role_scheduler: HasRoleScheduler | None = None,
+        timeout_store: HasTimeoutStore | None = None,
         **options: Unpack[BuildOptions],
     ) -> Workflow[O, S]:
         """Join the definition to where runs are kept, and to other technologies for what is named.
@@ -178,11 +232,14 @@ class Builder(Generic[O, S]):
             )
         if event_streamer is not None and getattr(event_streamer, "event_streamer", None) is None:
             raise DefinitionError(f"{type(event_streamer).__name__} has no event_streamer")
+        if timeout_store is not None and getattr(timeout_store, "timeout_store", None) is None:
+            raise DefinitionError(f"{type(timeout_store).__name__} has no timeout_store")
         settings = resolve_workflow_settings(options)
         if isinstance(settings.resources, Mapping):
             check_resources(definition, settings.resources)
         for handler in definition.handlers:
-            resolve_step_settings(options, handler.options)
+            option_kind: OptionKind = "timeout" if handler.kind == "timeout" else "step"
+            resolve_step_settings(options, handler.options, option_kind)
         # Two objects with one address are two backends: only the same object is co-located.
         shared: Any = backend
         is_foreign = event_streamer is not None and event_streamer is not shared
@@ -192,6 +249,7 @@ class Builder(Generic[O, S]):
                 record_backend=backend,
                 stream_backend=event_streamer if is_foreign else None,
                 role_backend=roles,
+                timeout_backend=timeout_store if timeout_store is not shared else None,
                 settings=settings,
                 defaults=dict(options),
             ),
@@ -200,40 +258,9 @@ class Builder(Generic[O, S]):
 
 def check_resources(definition: Definition[Any, Any], resources: Mapping[str, object]) -> None:
     """Raise `DefinitionError` if a function asks for a resource that is not there."""
-    for handler in definition.handlers:
-        for name in handler.resource_names:
-            if name not in resources and name not in handler.optional_names:
+    for function in definition.functions:
+        for name in function.resource_names:
+            if name not in resources and name not in function.optional_names:
                 raise DefinitionError(
-                    f"{handler.name}() wants {name!r}: build(..., resources={{{name!r}: ...}})"
+                    f"{function.name}() wants {name!r}: build(..., resources={{{name!r}: ...}})"
                 )
-
-
-def _resource_names(
-    name: str, function: Callable[..., Any]
-) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the keyword-only parameters, which are the user's, and those with a default."""
-    parameters = inspect.signature(function).parameters.values()
-    required = [
-        parameter.name
-        for parameter in parameters
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        and parameter.default is parameter.empty
-    ]
-    if len(required) > 1:
-        raise DefinitionError(
-            f"{name}() has the positional parameters {', '.join(required)}: a step takes the run;"
-            " put a bare * before what your resources fill"
-        )
-    own = [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
-    if any(parameter.name == "connection" for parameter in own):
-        raise DefinitionError(
-            f"{name}() wants 'connection', the transaction of its commit:"
-            " no backend of this release shares one"
-        )
-    optional = frozenset(p.name for p in own if p.default is not p.empty)
-    return tuple(parameter.name for parameter in own), optional
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    call = getattr(function, "__call__", None)
-    return inspect.iscoroutinefunction(unwrapped(function)) or inspect.iscoroutinefunction(call)

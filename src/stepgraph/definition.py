@@ -4,34 +4,86 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import IntEnum
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from stepgraph.model.graph import StatusGraph
 from stepgraph.model.options import WorkflowSettings
-from stepgraph.ports.backend import HasEventStreamer, HasRecordStore, HasRoleScheduler
+from stepgraph.model.run_state import RunState
+from stepgraph.ports.backend import (
+    HasEventStreamer,
+    HasRecordStore,
+    HasRoleScheduler,
+    HasTimeoutStore,
+)
 from stepgraph.ports.codec import Codec
 
 O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
+HandlerKind: TypeAlias = Literal["step", "callback", "timeout", "join"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Handler(Generic[S]):
-    """One declared function: what calls it, where it goes, and what it asks for."""
+class Function:
+    """One of the user's functions: how it is called, and what it asks for.
 
-    kind: Literal["step"]
-    status: S
+    `name` is durable: it names the function's work in the store.
+    """
+
     name: str
     function: Callable[..., Any]
     is_async: bool
-    destinations: tuple[S, ...]
     resource_names: tuple[str, ...]
     optional_names: frozenset[str]
     options: Mapping[str, Any]
     description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handler(Function, Generic[S]):
+    """A function that moves a run out of a status, and where it may go."""
+
+    kind: HandlerKind = "step"
+    status: S
+    destinations: tuple[S, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallbackHandler(Handler[S], Generic[S]):
+    """A function that the outside world calls with a payload.
+
+    `buffer` is how long a payload that comes early is kept; None refuses it.
+    """
+
+    kind: HandlerKind = "callback"
+    payload_type: Any
+    buffer: timedelta | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeoutHandler(Handler[S], Generic[S]):
+    """A function that is called when a run has been in its status for as long as `after` says.
+
+    `after` is a duration from the entry, an instant in microseconds, or a function of the Snapshot.
+    """
+
+    kind: HandlerKind = "timeout"
+    after: timedelta | int | Callable[..., Any]
+
+    @property
+    def is_static(self) -> bool:
+        """Return whether the time is known without calling anything."""
+        return isinstance(self.after, (timedelta, int))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hook(Function):
+    """A function that is told of changes into these run states."""
+
+    run_states: frozenset[RunState]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +96,8 @@ class Definition(Generic[O, S]):
     codec: Codec
     handlers: tuple[Handler[S], ...]
     graph: StatusGraph
+    hooks: tuple[Hook, ...] = ()
+    custom_delete: Callable[[O], O] | None = None
 
     @property
     def statuses(self) -> tuple[S, ...]:
@@ -66,12 +120,33 @@ class Definition(Generic[O, S]):
         """Statuses that nothing leads out of: a run that enters one is completed."""
         return tuple(self.status_type(status) for status in self.graph.ends)
 
+    @property
+    def steps(self) -> tuple[Handler[S], ...]:
+        """The functions that are called as soon as a run is in their status."""
+        return tuple(handler for handler in self.handlers if handler.kind == "step")
+
+    @cached_property
+    def callbacks(self) -> tuple[CallbackHandler[S], ...]:
+        """The functions that the outside world calls, in the order of declaration."""
+        return tuple(h for h in self.handlers if isinstance(h, CallbackHandler))
+
+    @property
+    def timeouts(self) -> tuple[TimeoutHandler[S], ...]:
+        """The functions that wait for a time, in the order of declaration."""
+        return tuple(h for h in self.handlers if isinstance(h, TimeoutHandler))
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """Every function of the user's that may ask for resources."""
+        return (*self.handlers, *self.hooks)
+
     @cached_property
     def fingerprint(self) -> str:
         """A short hash that differs whenever two releases of the code see runs differently."""
         parts = [self.name, *(f"{s.name}={s.value}" for s in self.status_type)]
         parts += [f"{before}>{after}" for before, after in self.graph.edges]
         parts += [f"{h.kind} {h.status.value} {h.name}" for h in self.handlers]
+        parts += [f"hook {h.name} {sorted(h.run_states)}" for h in self.hooks]
         parts += [f"{self.object_type.__name__}: {_shape(self.object_type)}"]
         return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
@@ -89,6 +164,7 @@ class Deployment:
     record_backend: HasRecordStore
     stream_backend: HasEventStreamer | None
     role_backend: HasRoleScheduler
+    timeout_backend: HasTimeoutStore | None
     settings: WorkflowSettings
     defaults: Mapping[str, Any]
 

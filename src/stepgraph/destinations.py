@@ -34,7 +34,7 @@ def read_destinations(
     name = getattr(unwrapped(function), "__qualname__", repr(function)).rpartition(".")[2]
     given = _given(name, status_type, to)
     try:
-        annotation = _return_annotation(function, status_type)
+        annotation = read_annotation(unwrapped(function), "return", status_type)
     except Exception as error:  # evaluating an annotation can raise anything
         if given is not None:
             return given
@@ -93,9 +93,9 @@ def _check(name: str, status: object, status_type: type[IntEnum]) -> None:
         raise DefinitionError(f"{name}() goes to {shown}, which is not a {status_type.__name__}")
 
 
-def _return_annotation(function: Callable[..., Any], status_type: type[IntEnum]) -> object:
-    plain = unwrapped(function)
-    annotation = getattr(plain, "__annotations__", {}).get("return", None)
+def read_annotation(plain: Callable[..., Any], name: str, status_type: type[IntEnum]) -> object:
+    """Return one annotation of a plain function, evaluated; None if there is none."""
+    annotation = getattr(plain, "__annotations__", {}).get(name, None)
     if not isinstance(annotation, str):
         return annotation
     return _evaluate(annotation, plain, status_type)

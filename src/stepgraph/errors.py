@@ -3,11 +3,15 @@
 WorkflowError
 ├── DefinitionError            what was declared, or what `build()` was given, cannot work
 ├── InputError (ValueError)    a name, key, object or payload cannot be stored
+│   └── PayloadError           a payload is not what the callback declares
 ├── NotOpenError               the workflow was used outside `async with`
 ├── RunNotFoundError (LookupError)
 ├── RunInProgressError         an open run exists for this foreign id
 ├── RunEndedError              the run stopped before it came where the caller waited
 ├── DeadlineError (TimeoutError)
+├── NotWaitingError            the run does not wait for this callback
+├── InvalidRunStateError       the run's present state does not allow what was asked
+├── DataDeletedError           the object was deleted on request
 ├── InvalidTransitionError     a function answered a status that it does not declare
 ├── VersionConflictError       the run moved on since the caller looked at it
 ├── CodecError                 the stored object cannot be read as the declared type
@@ -35,6 +39,10 @@ class DefinitionError(WorkflowError):
 
 class InputError(WorkflowError, ValueError):
     """A foreign id, a key, an object or a payload cannot be stored. Nothing was written."""
+
+
+class PayloadError(InputError):
+    """A callback's payload is not what its function declares. Nothing was written."""
 
 
 class NotOpenError(WorkflowError):
@@ -85,12 +93,60 @@ class DeadlineError(WorkflowError, TimeoutError):
         self.run = run
 
 
+class NotWaitingError(WorkflowError):
+    """The run does not wait for this callback; nothing was written. Send it again later.
+
+    `run` is the run that was found, or None if the foreign id has none.
+    """
+
+    def __init__(self, target: str, foreign_id: str, run: Snapshot[Any, Any] | None) -> None:
+        state = (
+            "it has no run"
+            if run is None
+            else f"run {run.id} is {run.run_state.name} in {run.status.name}"
+        )
+        super().__init__(
+            f"{foreign_id!r} does not wait for {target}: {state}."
+            " Send it again when it does, or declare buffer= to keep what comes early"
+        )
+        self.foreign_id = foreign_id
+        self.run = run
+
+
+class InvalidRunStateError(WorkflowError):
+    """Pause, resume, retry, cancel or delete is not possible from the run's present state."""
+
+    def __init__(self, action: str, run: Snapshot[Any, Any], why: str) -> None:
+        super().__init__(
+            f"run {run.id} cannot {action}: it is {run.run_state.name} in {run.status.name}; {why}"
+        )
+        self.run = run
+
+
+class DataDeletedError(WorkflowError):
+    """The object of this run was deleted on request and is gone for good."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"the object of run {run_id} was deleted on request and is gone for good")
+        self.run_id = run_id
+
+
 class InvalidTransitionError(WorkflowError):
     """A function answered a status that it does not declare. The attempt counts as failed."""
 
 
 class VersionConflictError(WorkflowError):
-    """The run moved on since the caller looked at it; the call changed nothing."""
+    """The run moved on since the caller looked at it; the call changed nothing.
+
+    `run` is the run as it is now.
+    """
+
+    def __init__(self, seen: int, run: Snapshot[Any, Any]) -> None:
+        super().__init__(
+            f"run {run.id} was seen at version {seen} and is at {run.version} now,"
+            f" {run.run_state.name} in {run.status.name}: look again and decide anew"
+        )
+        self.run = run
 
 
 class CodecError(WorkflowError):

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from functools import partial
 from typing import Any, Generic, Literal, TypedDict, TypeVar, Unpack, final
 
 from stepgraph.definition import Definition
+from stepgraph.engine.control import Action, Order, obey
+from stepgraph.engine.snapshot import snapshot_of
 from stepgraph.engine.supervisor import Supervisor
-from stepgraph.errors import CodecError, RunNotFoundError
+from stepgraph.errors import RunNotFoundError, UnavailableError, WorkflowError
 from stepgraph.model.history_entry import Attempt, HistoryEntry
 from stepgraph.model.instant import to_datetime, to_instant
 from stepgraph.model.record import Record
@@ -33,22 +38,17 @@ class RunFilter(TypedDict, Generic[S], total=False):
     created_before: datetime
 
 
-def snapshot_of(definition: Definition[O, S], record: Record) -> Snapshot[O, S]:
-    """Return a stored run in the user's types; raises `CodecError` for what cannot be read."""
-    try:
-        status = definition.status_type(record.status)
-    except ValueError as error:
-        raise CodecError(
-            f"run {record.run_id} is in status {record.status}, which"
-            f" {definition.status_type.__name__} does not have"
-        ) from error
-    value = definition.codec.decode(record.object, definition.object_type)
-    return Snapshot(record, status, value)
+@dataclass(frozen=True, slots=True)
+class BulkReport:
+    """What a bulk action did: to how many runs, and to which it could not, with the reason."""
+
+    done: int
+    refused: Sequence[tuple[str, str]]
 
 
 @final
 class Runs(Generic[O, S]):
-    """Reads the runs of one workflow. Usable while the workflow or a client of it is open."""
+    """Reads and controls the runs of one workflow, while the workflow or a client is open."""
 
     def __init__(self, definition: Definition[O, S], supervisor: Callable[[], Supervisor]) -> None:
         """Read through what `supervisor` returns, which raises `NotOpenError` if nothing is."""
@@ -139,6 +139,110 @@ class Runs(Generic[O, S]):
             for row in rows
             if row.failure is not None
         ]
+
+    async def pause(
+        self, run: str | Snapshot[O, S], reason: str, *, actor: str = ""
+    ) -> Snapshot[O, S]:
+        """Hold an open run, and return it as it is then.
+
+        A run id means the run as it is now; a Snapshot means it as it was seen, and raises
+        `VersionConflictError` if it has moved since. When this returns no step of the run will
+        commit until it is resumed; one that is at work is told, and its answer is dropped.
+        `actor` is kept in the history. Raises `RunNotFoundError`, and `InvalidRunStateError` for a
+        run that is paused or has ended.
+        """
+        return await self._obey("pause", run, reason, actor)
+
+    async def resume(self, run: str | Snapshot[O, S], *, actor: str = "") -> Snapshot[O, S]:
+        """Let a paused run go on. A wait that a step or a trigger asked for goes on too."""
+        return await self._obey("resume", run, "", actor)
+
+    async def retry(self, run: str | Snapshot[O, S], *, actor: str = "") -> Snapshot[O, S]:
+        """Do the next attempt now instead of when it is due; resumes what errors have paused.
+
+        Raises `InvalidRunStateError` for a run that was paused on purpose, has ended, or is in a
+        status without a step.
+        """
+        return await self._obey("retry", run, "", actor)
+
+    async def cancel(
+        self, run: str | Snapshot[O, S], reason: str, *, actor: str = ""
+    ) -> Snapshot[O, S]:
+        """End an open run here; its foreign id is free for another. See `pause`."""
+        return await self._obey("cancel", run, reason, actor)
+
+    async def delete_data(
+        self, run: str | Snapshot[O, S], reason: str, *, actor: str = ""
+    ) -> Snapshot[O, S]:
+        """Ask for the object of a finished run to be deleted wherever Stepgraph stored it.
+
+        The run is then RequestedDataDeleted, and about a minute later DataDeleted. Foreign id,
+        statuses and times stay. What the run's steps gave to other systems, and its children, are
+        not covered. Raises `InvalidRunStateError` for a run that has not ended.
+        """
+        return await self._obey("delete data", run, reason, actor)
+
+    async def pause_all(
+        self, reason: str, *, actor: str = "", **wanted: Unpack[RunFilter[S]]
+    ) -> BulkReport:
+        """Pause every run that fits, in bounded batches; each succeeds or is refused by itself."""
+        return await self._obey_all(Order("pause", reason, actor, None), wanted)
+
+    async def resume_all(self, *, actor: str = "", **wanted: Unpack[RunFilter[S]]) -> BulkReport:
+        """Resume every run that fits."""
+        return await self._obey_all(Order("resume", "", actor, None), wanted)
+
+    async def retry_all(self, *, actor: str = "", **wanted: Unpack[RunFilter[S]]) -> BulkReport:
+        """Do the next attempt of every run that fits now: after an outage."""
+        return await self._obey_all(Order("retry", "", actor, None), wanted)
+
+    async def cancel_all(
+        self, reason: str, *, actor: str = "", **wanted: Unpack[RunFilter[S]]
+    ) -> BulkReport:
+        """Cancel every run that fits."""
+        return await self._obey_all(Order("cancel", reason, actor, None), wanted)
+
+    async def delete_data_all(
+        self, reason: str, *, actor: str = "", **wanted: Unpack[RunFilter[S]]
+    ) -> BulkReport:
+        """Ask for the data of every run that fits to be deleted."""
+        return await self._obey_all(Order("delete data", reason, actor, None), wanted)
+
+    async def _obey(
+        self, action: Action, run: str | Snapshot[O, S], reason: str, actor: str
+    ) -> Snapshot[O, S]:
+        if isinstance(run, str):
+            run_id, seen = run, None
+        else:
+            run_id, seen = run.id, run.version
+        order = Order(action, reason, actor, seen)
+        return await obey(self._supervisor(), order, lambda: self.record(run_id))
+
+    async def _obey_all(self, order: Order, wanted: RunFilter[Any]) -> BulkReport:
+        """Go through the runs in the order of their ids, a page at a time, each page at once."""
+        supervisor = self._supervisor()
+        record_filter = self._filter(wanted)
+        done = 0
+        refused: list[tuple[str, str]] = []
+        after: str | None = None
+        while True:
+            page = Page(limit=_PAGE, is_descending=False, after=after)
+            records = await supervisor.instance.store.list_records(record_filter, page)
+            ids = [record.run_id for record in records]
+            answers = await asyncio.gather(
+                *(obey(supervisor, order, partial(self.record, i)) for i in ids),
+                return_exceptions=True,
+            )
+            for run_id, answer in zip(ids, answers, strict=True):
+                if not isinstance(answer, BaseException):
+                    done += 1
+                elif isinstance(answer, WorkflowError) and not isinstance(answer, UnavailableError):
+                    refused.append((run_id, str(answer)))
+                else:
+                    raise answer
+            if len(records) < _PAGE:
+                return BulkReport(done, tuple(refused))
+            after = ids[-1]
 
     def _filter(self, wanted: RunFilter[Any]) -> RecordFilter:
         after, before = wanted.get("created_after"), wanted.get("created_before")

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from enum import IntEnum
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, final
+from typing import Any, Concatenate, Generic, Self, TypeVar, final, overload
 
+from stepgraph.dead_letters import DeadLetters
 from stepgraph.definition import Definition, Deployment
 from stepgraph.engine.awaiting import Waiter
+from stepgraph.engine.callback import Message
 from stepgraph.engine.commit import Answer
+from stepgraph.engine.snapshot import snapshot_of
 from stepgraph.engine.supervisor import Supervisor
 from stepgraph.engine.trigger import Wish, chunks, origin_of_caller, run_id_of, write_of
 from stepgraph.errors import DeadlineError, NotOpenError, RunEndedError, WorkflowError
 from stepgraph.model.process_state import ProcessState
+from stepgraph.model.receipt import CallbackReceipt
 from stepgraph.model.record import Record
-from stepgraph.model.run import Snapshot
+from stepgraph.model.run import Run, Snapshot
 from stepgraph.model.run_state import RunState
 from stepgraph.model.trigger import Trigger, TriggerResult
 from stepgraph.model.write import Write
-from stepgraph.runs import Runs, snapshot_of
+from stepgraph.runs import Runs
 
 O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
+T = TypeVar("T")
 _CHUNK = 500
 
 
@@ -43,6 +48,7 @@ class Workflow(Generic[O, S]):
         self.definition = definition
         self.name = definition.name
         self.runs: Runs[O, S] = Runs(definition, self._opened)
+        self.dead_letters = DeadLetters(definition.name, self._opened)
         self._deployment = deployment
         self._worker: Supervisor | None = None
         self._clients: list[Supervisor] = []
@@ -102,6 +108,55 @@ class Workflow(Generic[O, S]):
         for chunk in chunks(wishes, _CHUNK):
             results += await _trigger_chunk(supervisor, chunk, origin)
         return results
+
+    @overload
+    async def callback(
+        self,
+        foreign_id: str,
+        target: S,
+        payload: object = b"",
+        *,
+        run_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> CallbackReceipt: ...
+    @overload
+    async def callback(
+        self,
+        foreign_id: str,
+        target: Callable[Concatenate[Run[O, S], T, ...], Any],
+        payload: T | bytes,
+        *,
+        run_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> CallbackReceipt: ...
+    async def callback(
+        self,
+        foreign_id: str,
+        target: Any,
+        payload: object = b"",
+        *,
+        run_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> CallbackReceipt:
+        """Tell the open run of a foreign id something, and return when it is committed.
+
+        `target` is a callback function, or a status: then its callbacks are asked in order until
+        one does not skip. `payload` is bytes, or a value of the type that the function declares;
+        1 MiB fits. With `run_id` that run is meant and no other. All calls with one
+        `idempotency_key` for one callback and foreign id apply once, and repeat the first answer.
+
+        The function runs here, in the caller's process; what it raises is raised to the caller,
+        and counts for nothing. If somebody else moves the run meanwhile, the function is called
+        again, at most five times.
+
+        Raises `PayloadError` before anything is written, `NotWaitingError` if the run is in
+        another status, paused or over (unless the callback is declared with `buffer=`),
+        `RunNotFoundError` for an unknown `run_id`, `VersionConflictError` after the fifth time,
+        `OutcomeUnknownError` if the store did not answer: repeat with the same key.
+        """
+        callbacks = self._opened().callbacks
+        message = Message(foreign_id, payload, run_id, idempotency_key)
+        return await callbacks.tell(message, callbacks.find(target))
 
     async def await_status(
         self, run_id: str, *statuses: S, within: timedelta | None

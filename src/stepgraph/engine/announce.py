@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from stepgraph.model.queue import QueueRow
-from stepgraph.model.record import Next
+import msgspec
+
+from stepgraph.model.queue import QueueKey, QueueRow
+from stepgraph.model.record import Next, Record
 from stepgraph.model.slot import slot_of
-from stepgraph.model.topic import relay_consumer, resume_consumer, step_topic
+from stepgraph.model.topic import (
+    delete_consumer,
+    inbox_consumer,
+    pull_consumer,
+    relay_consumer,
+    resume_consumer,
+    step_topic,
+)
+
+
+class TimerPlan(NamedTuple):
+    """One timer that a visit of a status starts.
+
+    Its row goes to `consumer`, due `after` microseconds from the entry or at the instant `at`; if
+    both are None it is due at once, for a consumer that finds out when the timer is.
+    """
+
+    consumer: str
+    name: str
+    after: int | None
+    at: int | None
+
+    def due_at(self, entered_at: int) -> int:
+        """Return when the row of a visit is due."""
+        if self.after is not None:
+            return entered_at + self.after
+        return self.at if self.at is not None else entered_at
 
 
 class Place(NamedTuple):
@@ -18,6 +47,28 @@ class Place(NamedTuple):
     is_terminal: bool
     consumer: str
     consume_lag: int
+    timers: tuple[TimerPlan, ...] = ()
+    timeout_consumer: str = ""
+    has_inbox: bool = False
+
+
+class ChangeBody(msgspec.Struct, frozen=True, array_like=True):
+    """What a hook's row says beside the run's id and version; texts stay in the history."""
+
+    run_state: int
+    previous: int
+    at: int
+
+
+class PullBody(msgspec.Struct, frozen=True, array_like=True):
+    """Whose rows to make due: a consumer's in one slot, of a run or of a foreign id."""
+
+    consumer: str
+    slot: int
+    is_by_foreign_id: bool
+
+
+_encode = msgspec.json.encode
 
 
 class Announcer:
@@ -28,15 +79,28 @@ class Announcer:
     """
 
     def __init__(
-        self, workflow: str, places: dict[int, Place], *, slot_count: int, is_relayed: bool
+        self,
+        workflow: str,
+        places: dict[int, Place],
+        *,
+        slot_count: int,
+        is_relayed: bool,
+        hooks: Mapping[int, tuple[str, ...]],
     ) -> None:
-        """Announce for `workflow`; `places` says for each status what comes next."""
+        """Announce for `workflow`; `places` says for each status what comes next.
+
+        `hooks` names the hooks' consumers by the run state that they listen to.
+        """
         self.workflow = workflow
         self.places = places
         self.is_relayed = is_relayed
+        self.hooks = hooks
         self._slot_count = slot_count
         self._relay = relay_consumer(workflow)
         self._resume = resume_consumer(workflow)
+        self._inbox = inbox_consumer(workflow)
+        self._pull = pull_consumer(workflow)
+        self._delete = delete_consumer(workflow)
 
     def next_of(self, status: int) -> Next:
         """Say what a run that comes into `status` waits for."""
@@ -80,6 +144,77 @@ class Announcer:
                 consumer, slot, due_at, run_id, self.workflow, foreign_id, run_id, version, attempt
             ),
         )
+
+    def entry_rows(self, record: Record, due_at: int) -> tuple[QueueRow, ...]:
+        """Return the rows of a run that has just come into its status, beside its step's.
+
+        Its timers count from `due_at`; callbacks that came early are pulled out of their wait.
+        """
+        place = self.places[record.status]
+        rows = tuple(
+            self._row(
+                timer.consumer,
+                record,
+                f"{record.run_id}/{record.entered_version}/{timer.name}",
+                timer.due_at(due_at),
+                timer.name.encode(),
+            )
+            for timer in place.timers
+        )
+        return (*rows, *self._pull_inbox(record, due_at)) if place.has_inbox else rows
+
+    def resume_rows(self, record: Record, now: int) -> tuple[QueueRow, ...]:
+        """Return the rows that bring back what waited while a run was paused."""
+        place = self.places[record.status]
+        rows: tuple[QueueRow, ...] = ()
+        if place.timers:
+            slot = slot_of(record.run_id, self._slot_count)
+            body = _encode(PullBody(place.timeout_consumer, slot, is_by_foreign_id=False))
+            rows = (self._row(self._pull, record, f"{record.run_id}/timeout", now, body),)
+        return (*rows, *self._pull_inbox(record, now)) if place.has_inbox else rows
+
+    def _pull_inbox(self, record: Record, now: int) -> tuple[QueueRow, ...]:
+        slot = slot_of(record.foreign_id, self._slot_count)
+        body = _encode(PullBody(self._inbox, slot, is_by_foreign_id=True))
+        return (self._row(self._pull, record, f"{record.run_id}/inbox", now, body),)
+
+    def timer_keys(self, record: Record) -> tuple[QueueKey, ...]:
+        """Return where the timers of the present visit are if they were not put off meanwhile.
+
+        What is not there any more, or was put off, is dropped when it is due.
+        """
+        slot = slot_of(record.run_id, self._slot_count)
+        return tuple(
+            QueueKey(
+                timer.consumer,
+                slot,
+                timer.due_at(record.entered_at),
+                f"{record.run_id}/{record.entered_version}/{timer.name}",
+            )
+            for timer in self.places[record.status].timers
+        )
+
+    def hook_rows(self, record: Record, previous: int) -> tuple[QueueRow, ...]:
+        """Return one row for each hook that listens to the run state that the run is in now."""
+        body = _encode(ChangeBody(record.run_state, previous, record.updated_at))
+        row_id = f"{record.run_id}/{record.version}"
+        return tuple(
+            self._row(consumer, record, row_id, record.updated_at, body)
+            for consumer in self.hooks.get(record.run_state, ())
+        )
+
+    def delete_row(self, record: Record) -> tuple[QueueRow, ...]:
+        """Return the row that has a run's data deleted."""
+        return (self._row(self._delete, record, record.run_id, record.updated_at, b""),)
+
+    def _row(
+        self, consumer: str, record: Record, row_id: str, due_at: int, body: bytes
+    ) -> QueueRow:
+        slot = slot_of(record.run_id, self._slot_count)
+        return QueueRow(
+            consumer, slot, due_at, row_id, self.workflow, record.foreign_id, record.run_id,
+            record.version, 0, body,
+        )  # fmt: skip
 
     def resume_row(
         self, foreign_id: str, run_id: str, version: int, due_at: int

@@ -69,8 +69,12 @@ class Inbox:
             if left == 0:
                 self._emptied.set()
             if left <= self.window // 2:
-                for call in self._has_room:
-                    call()
+                self.ask()
+
+    def ask(self) -> None:
+        """Have every receiver fetch what it knows to be there."""
+        for call in self._has_room:
+            call()
 
     def drop_ready(self, slots: Collection[int] | None) -> None:
         """Drop what nobody has begun, of these slots or of all: it stays where it is stored."""

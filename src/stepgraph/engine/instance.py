@@ -15,10 +15,12 @@ from stepgraph.engine.awaiting import Awaiting
 from stepgraph.engine.commit import Committer
 from stepgraph.engine.membership import Membership
 from stepgraph.engine.queue_reader import QueueReader
+from stepgraph.engine.row_mover import RowMover
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.threads import Threads
 from stepgraph.errors import NotOpenError
 from stepgraph.model.fact import Fact, RunMoved
+from stepgraph.model.queue import QueueRow
 from stepgraph.model.write import Write
 from stepgraph.ports.backend import Backend, HasRecordStore, HasRoleScheduler
 from stepgraph.ports.clock import Clock
@@ -43,6 +45,7 @@ class Instance:
         self.store = backend.record_store
         self.committer = Committer(self.store, self._committed, self.observe)
         self.reader = QueueReader(backend.work_queue, clock, _PULSE_SECONDS)
+        self.mover = RowMover(backend.work_queue, self.tasks, self._expect)
         self.awaiting = Awaiting(self.store)
         self.observers: list[Callable[[Fact], None]] = []
         self._backends: list[Backend] = []
@@ -87,6 +90,21 @@ class Instance:
         for backend in reversed(self._backends):
             await backend.close()
 
+    def _expect(self, row: QueueRow) -> None:
+        """Know that a row was put into the queue."""
+        receiver = self.reader.receiver(row.consumer)
+        if receiver is None or row.slot not in receiver.inbox.slots:
+            self._hint_soon()
+        elif row.due_at <= self.clock.microseconds():
+            receiver.wake()
+        else:
+            self.reader.expect(row.due_at)
+
+    def wake_all(self) -> None:
+        """Know that rows were put into the queue, here or for others."""
+        self.reader.wake_all()
+        self._hint_soon()
+
     def observe(self, fact: Fact) -> None:
         """Tell every observer a fact."""
         for observe in self.observers:
@@ -110,8 +128,8 @@ class Instance:
         self.awaiting.committed(writes)
         if self.observers:
             self._tell_moves(writes)
-        if is_elsewhere and self.backend.hints is not None and self._hint_timer is None:
-            self._hint_timer = self.loop.call_later(_HINT_SECONDS, self._hint)
+        if is_elsewhere:
+            self._hint_soon()
 
     def _tell_moves(self, writes: Sequence[Write]) -> None:
         for write in writes:
@@ -124,6 +142,10 @@ class Instance:
                         record.run_state, history.previous_run_state,
                     )
                 )  # fmt: skip
+
+    def _hint_soon(self) -> None:
+        if self.backend.hints is not None and self._hint_timer is None:
+            self._hint_timer = self.loop.call_later(_HINT_SECONDS, self._hint)
 
     def _hint(self) -> None:
         self._hint_timer = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from stepgraph.engine.announce import Announcer
 from stepgraph.model.history import Cause, Failure, HistoryRow
@@ -18,17 +19,24 @@ _RUNNING = int(RunState.RUNNING)
 _PAUSED = int(RunState.PAUSED)
 _COMPLETED = int(RunState.COMPLETED)
 _CANCELLED = int(RunState.CANCELLED)
+_DELETED = int(RunState.DATA_DELETED)
+_REQUESTED = int(RunState.REQUESTED_DATA_DELETED)
 _NO_META = Meta()
 _VISITED_LIMIT = 1000
 
 
 class By(Struct, frozen=True, gc=False):
-    """Who moves a run: for its history."""
+    """Who moves a run: for its history. `attempt` is the failed tries before, None the record's."""
 
     cause: Cause
     role: str = ""
     actor: str = ""
     started_at: int = 0
+    attempt: int | None = None
+
+    def try_number(self, record: Record) -> int:
+        """Return the number of this try."""
+        return (record.attempt if self.attempt is None else self.attempt) + 1
 
 
 class Creation(Struct, frozen=True, gc=False):
@@ -81,7 +89,13 @@ class Moves:
             run_id, 1, 0, write_id, status, _INITIATED, 0, "trigger", now, now,
             instance=self._instance, object=self._kept(creation.object, None),
         )  # fmt: skip
-        rows = self._announcer.work_row(foreign_id, run_id, status, 1, due_at)
+        announcer = self._announcer
+        rows = announcer.work_row(foreign_id, run_id, status, 1, due_at)
+        place = announcer.places[status]
+        if place.timers or place.has_inbox:
+            rows += announcer.entry_rows(record, due_at)
+        if announcer.hooks:
+            rows += announcer.hook_rows(record, 0)
         return Write(write_id, record, 0, None, history, rows)
 
     def advanced(
@@ -90,7 +104,8 @@ class Moves:
         """Return the write of a run that goes on to another status, or completes there."""
         now = self._clock.microseconds()
         version = record.version + 1
-        place = self._announcer.places[status]
+        announcer = self._announcer
+        place = announcer.places[status]
         run_state = _COMPLETED if place.is_terminal else _RUNNING
         write_id = self._identity.write_id()
         run_id, foreign_id = record.run_id, record.foreign_id
@@ -103,10 +118,17 @@ class Moves:
         )  # fmt: skip
         history = HistoryRow(
             run_id, version, 0, write_id, status, run_state, record.run_state, by.cause, now,
-            by.started_at, record.attempt + 1, by.actor, "", by.role, self._instance,
+            by.started_at, by.try_number(record), by.actor, "", by.role, self._instance,
             self._kept(data, record.object),
         )  # fmt: skip
-        rows = self._announcer.work_row(foreign_id, run_id, status, version, now)
+        rows = announcer.work_row(foreign_id, run_id, status, version, now)
+        if place.timers or place.has_inbox:
+            rows += announcer.entry_rows(moved, now)
+        if announcer.hooks and run_state != record.run_state:
+            rows += announcer.hook_rows(moved, record.run_state)
+        left = announcer.places.get(record.status)
+        if left is not None and left.timers:
+            finished += announcer.timer_keys(record)
         return Write(write_id, moved, record.version, None, history, rows, finished)
 
     def repeated(
@@ -121,6 +143,62 @@ class Moves:
         )
         change = _Change(version, _RUNNING, now + after, following, version, data, "", None)
         return self._stayed(record, change, by, rows, finished)
+
+    def saved(
+        self,
+        record: Record,
+        data: bytes,
+        by: By,
+        finished: tuple[QueueKey, ...],
+        rows: tuple[QueueRow, ...] = (),
+    ) -> Write:
+        """Return the write that keeps the object of a run that stays and waits as it did."""
+        version = record.version + 1
+        following: Next = "step" if record.next == "retry" else record.next
+        if following in ("step", "delay"):
+            rows += self._announcer.work_row(
+                record.foreign_id, record.run_id, record.status, version, record.due_at
+            )
+        change = _Change(version, _RUNNING, record.due_at, following, version, data, "", None)
+        return self._stayed(record, change, by, rows, finished)
+
+    def hurried(self, record: Record, by: By) -> Write:
+        """Return the write that makes the next try of a run's step due now."""
+        now = self._clock.microseconds()
+        version = record.version + 1
+        rows = self._announcer.work_row(
+            record.foreign_id, record.run_id, record.status, version, now
+        )
+        change = _Change(
+            version, record.run_state, now, "step", record.progress_version, record.object, "", None
+        )
+        return self._stayed(record, change, by, rows, ())
+
+    def deletion_requested(self, record: Record, reason: str, by: By) -> Write:
+        """Return the write that asks for a finished run's data to be deleted."""
+        change = _Change(
+            record.version + 1, _REQUESTED, record.due_at, "", record.progress_version,
+            record.object, reason, None,
+        )  # fmt: skip
+        write = self._stayed(record, change, by, (), ())
+        rows = (*write.enqueue, *self._announcer.delete_row(write.record))
+        return replace(write, enqueue=rows)
+
+    def scrubbed(
+        self, record: Record, data: bytes, by: By, *, is_last: bool, finished: tuple[QueueKey, ...]
+    ) -> Write:
+        """Return a write of the deletion: it blanks the run, and at the end says that it is done.
+
+        The history of it keeps no object: there is nothing left to show.
+        """
+        run_state = _DELETED if is_last else _REQUESTED
+        change = _Change(
+            record.version + 1, run_state, record.due_at, "", record.progress_version, data, "",
+            None,
+        )  # fmt: skip
+        write = self._stayed(record, change, by, (), finished)
+        history = write.history and replace(write.history, object=None)
+        return replace(write, history=history)
 
     def paused(
         self, record: Record, reason: str, data: bytes, by: By, finished: tuple[QueueKey, ...]
@@ -149,7 +227,7 @@ class Moves:
 
         `failure.next_at` is when the run is resumed by itself, None for never.
         """
-        reason = f"attempt {record.attempt + 1} failed: {failure.error_type}: {failure.message}"
+        reason = f"attempt {by.try_number(record)} failed: {failure.error_type}: {failure.message}"
         version = record.version + 1
         rows: tuple[QueueRow, ...] = ()
         if failure.next_at is not None:
@@ -173,6 +251,9 @@ class Moves:
             rows = self._announcer.work_row(
                 record.foreign_id, record.run_id, record.status, version, due_at
             )
+        place = self._announcer.places.get(record.status)
+        if place is not None and (place.timers or place.has_inbox):
+            rows += self._announcer.resume_rows(record, now)
         change = _Change(
             version, _RUNNING, due_at, following, record.progress_version, record.object, "", None
         )
@@ -243,10 +324,15 @@ class Moves:
         )  # fmt: skip
         history = HistoryRow(
             record.run_id, change.version, 0, write_id, record.status, change.run_state,
-            record.run_state, by.cause, now, by.started_at, record.attempt + 1, by.actor,
+            record.run_state, by.cause, now, by.started_at, by.try_number(record), by.actor,
             change.reason, by.role, self._instance, self._kept(change.object, record.object),
             failure,
         )  # fmt: skip
+        announcer = self._announcer
+        if announcer.hooks and change.run_state != record.run_state:
+            rows += announcer.hook_rows(stayed, record.run_state)
+        if change.run_state == _CANCELLED and record.status in announcer.places:
+            finished += announcer.timer_keys(record)
         return Write(write_id, stayed, record.version, None, history, rows, finished)
 
     def _kept(self, data: bytes, before: bytes | None) -> bytes | None:

@@ -8,57 +8,32 @@ from functools import partial
 from typing import Any
 
 from stepgraph.definition import Definition, Deployment, Handler
-from stepgraph.engine.announce import Announcer, Place
+from stepgraph.engine.callback import Callbacks
 from stepgraph.engine.commit import Committer
 from stepgraph.engine.consume import Consumer
 from stepgraph.engine.handlers.relay import RelayHandler
 from stepgraph.engine.handlers.resume import ResumeHandler
+from stepgraph.engine.handlers.row import RowHandler, RowTools
 from stepgraph.engine.handlers.step import StepHandler, Tools
 from stepgraph.engine.inbox import BATCH, Inbox
 from stepgraph.engine.instance import Instance
 from stepgraph.engine.membership import Membership
 from stepgraph.engine.moves import Moves
+from stepgraph.engine.places import transition_of
 from stepgraph.engine.receivers.lost import LostReceiver
 from stepgraph.engine.receivers.queue import QueueReceiver
 from stepgraph.engine.receivers.stream import StreamReceiver
+from stepgraph.engine.row_plan import RowPlan
 from stepgraph.engine.tasks import Tasks
-from stepgraph.engine.transition import Call, Transition
+from stepgraph.engine.transition import Transition
 from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
 from stepgraph.model.instant import SECOND, to_microseconds
 from stepgraph.model.options import StepSettings, resolve_step_settings
 from stepgraph.model.topic import relay_consumer, resume_consumer, step_topic
-from stepgraph.model.work_name import WorkName
 from stepgraph.ports.lost_runs import LostQuery
 
 _NOT_MINE = 5 * SECOND
-
-
-def announcer_of(definition: Definition[Any, Any], deployment: Deployment) -> Announcer:
-    """Return what announces the runs of a workflow."""
-    lags = {
-        handler.status.value: to_microseconds(
-            resolve_step_settings(deployment.defaults, handler.options).consume_lag
-        )
-        for handler in definition.handlers
-    }
-    ends = frozenset(definition.graph.ends)
-    places = {
-        status.value: Place(
-            status.value,
-            status.name,
-            status.value in ends,
-            step_topic(definition.name, status.value) if status.value in lags else "",
-            lags.get(status.value, 0),
-        )
-        for status in definition.statuses
-    }
-    return Announcer(
-        definition.name,
-        places,
-        slot_count=deployment.record_backend.record_store.slot_count,
-        is_relayed=deployment.is_relayed,
-    )
 
 
 class Plan:
@@ -74,6 +49,7 @@ class Plan:
         moves: Moves,
         resources: Mapping[str, object],
         tasks: Tasks,
+        callbacks: Callbacks,
     ) -> None:
         """Plan for `definition`; `resources` fill its functions' parameters."""
         self.slot_counts: dict[str, int] = {}
@@ -84,15 +60,51 @@ class Plan:
         self._moves = moves
         self._resources = resources
         self._tasks = tasks
+        self._callbacks = callbacks
         self._observers = deployment.settings.observers
         self._observe = instance.observe if self._observers else None
 
     async def consumers(self) -> list[Consumer]:
-        """Return all consumers, not started: one for each step, the resumer, and the relay."""
-        found = [await self._step(handler) for handler in self._definition.handlers]
+        """Return all consumers, not started.
+
+        One for each step, the resumer, one for each kind of row that something waits for, and the
+        relay.
+        """
+        found = [await self._step(handler) for handler in self._definition.steps]
         found.append(self._resumer())
+        found += self._row_consumers()
         if self._deployment.stream_backend is not None:
             found.append(await self._relay())
+        return found
+
+    def _row_consumers(self) -> list[Consumer]:
+        """Return the consumers whose rows are done one by one, for whatever was declared."""
+        plan = RowPlan(
+            self._definition,
+            self._deployment,
+            self._instance,
+            moves=self._moves,
+            resources=self._resources,
+            callbacks=self._callbacks,
+            transition_of=self.transition,
+        )
+        found: list[Consumer] = []
+        for row in plan.rows():
+            consumer = self._consumer(row.consumer, row.process, row.settings)
+            tools = RowTools(
+                store=self._instance.store,
+                queue=self._instance.backend.work_queue,
+                committer=self._instance.committer,
+                inbox=consumer.inbox,
+                tasks=self._tasks,
+                mover=self._instance.mover,
+                clock=self._instance.clock,
+                identity=self._instance.identity,
+                observe=self._observe,
+            )
+            name = (self._definition.name, row.process)
+            consumer.handler = RowHandler(name, row.performer, row.settings, tools)
+            found.append(consumer)
         return found
 
     def _consumer(self, name: str, process_name: str, settings: StepSettings) -> Consumer:
@@ -121,16 +133,7 @@ class Plan:
         name = step_topic(definition.name, handler.status.value)
         process = f"{handler.status.name}-consumer"
         consumer = self._consumer(name, process, settings)
-        transition = Transition(
-            self._call(handler, settings, name),
-            self._moves,
-            definition.codec,
-            instance.clock,
-            instance.identity,
-        )
-        pause_retry = self._deployment.settings.pause_retry
-        transition.pause_retry = to_microseconds(pause_retry) if pause_retry is not None else None
-        transition.threads = instance.threads
+        transition = self.transition(handler, settings, name)
         tools = Tools(
             store=instance.store,
             committer=instance.committer,
@@ -147,21 +150,17 @@ class Plan:
             self._listen(consumer, handler, settings)
         return consumer
 
-    def _call(self, handler: Handler[Any], settings: StepSettings, role: str) -> Call:
-        resources = {n: self._resources[n] for n in handler.resource_names if n in self._resources}
-        return Call(
-            status=handler.status.value,
-            status_value=handler.status,
-            status_type=self._definition.status_type,
-            object_type=self._definition.object_type,
-            function=handler.function,
-            is_async=handler.is_async,
-            name=handler.name,
-            work_name=WorkName(handler.kind, "", self._instance.clock),
-            destinations={status: status.value for status in handler.destinations},
-            resources=resources,
-            settings=settings,
-            role=role,
+    def transition(self, handler: Handler[Any], settings: StepSettings, role: str) -> Transition:
+        """Return what calls a function that moves runs."""
+        return transition_of(
+            handler,
+            settings,
+            role,
+            definition=self._definition,
+            deployment=self._deployment,
+            instance=self._instance,
+            moves=self._moves,
+            resources=self._resources,
         )
 
     def _postpone(self, inbox: Inbox, work: Work) -> None:

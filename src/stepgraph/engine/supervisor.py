@@ -10,6 +10,7 @@ from typing import Any
 
 from stepgraph.definition import Definition, Deployment
 from stepgraph.engine.announce import Announcer
+from stepgraph.engine.callback import Callbacks
 from stepgraph.engine.consume import Consumer
 from stepgraph.engine.instance import (
     Instance,
@@ -19,7 +20,8 @@ from stepgraph.engine.instance import (
 )
 from stepgraph.engine.membership import Membership, Seat
 from stepgraph.engine.moves import Moves
-from stepgraph.engine.plan import Plan, announcer_of
+from stepgraph.engine.places import announcer_of, callbacks_of
+from stepgraph.engine.plan import Plan
 from stepgraph.engine.tasks import Tasks
 from stepgraph.errors import DefinitionError, UnavailableError
 from stepgraph.model.process_state import ProcessState
@@ -45,6 +47,7 @@ class Supervisor:
         self.known_statuses = frozenset(definition.graph.statuses)
         self.instance: Instance
         self.moves: Moves
+        self.callbacks: Callbacks
         self._membership: Membership | None = None
         self._tasks = Tasks()
         self._consumers: list[Consumer] = []
@@ -52,7 +55,7 @@ class Supervisor:
         self._is_open = False
 
     async def open(self) -> None:
-        """Connect; open the resources and run the consumers, unless this is a client's."""
+        """Connect and open the resources; run the consumers, unless this is a client's."""
         settings = self.deployment.settings
         clock = settings.clock if settings.clock is not None else SystemClock()
         name = settings.instance or default_instance_name()
@@ -64,8 +67,13 @@ class Supervisor:
                 self.announcer, clock, self.instance.identity,
                 instance=self.instance.id, history=settings.history == "full",
             )  # fmt: skip
+            resources = await self._open_resources()
+            self.callbacks = callbacks_of(
+                self.definition, self.deployment, self.instance,
+                moves=self.moves, resources=resources,
+            )  # fmt: skip
             if not self.is_client:
-                await self._run(await self._open_resources())
+                await self._run(resources)
         except BaseException:
             await self.close()
             raise
@@ -74,11 +82,11 @@ class Supervisor:
         resources = self.deployment.settings.resources
         if not isinstance(resources, Mapping):
             resources = await self._resources.enter_async_context(resources())
-        for handler in self.definition.handlers:
-            for name in handler.resource_names:
-                if name not in resources and name not in handler.optional_names:
+        for function in self.definition.functions:
+            for name in function.resource_names:
+                if name not in resources and name not in function.optional_names:
                     raise DefinitionError(
-                        f"{handler.name}() wants {name!r}, and the resources that were opened"
+                        f"{function.name}() wants {name!r}, and the resources that were opened"
                         f" are {sorted(resources)}: yield it from resources="
                     )
         return resources
@@ -88,7 +96,7 @@ class Supervisor:
         self._membership = membership
         plan = Plan(
             self.definition, self.deployment, self.instance, membership,
-            moves=self.moves, resources=resources, tasks=self._tasks,
+            moves=self.moves, resources=resources, tasks=self._tasks, callbacks=self.callbacks,
         )  # fmt: skip
         self._consumers = await plan.consumers()
         await self._adopt()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from stepgraph.definition import HandlerKind
 from stepgraph.engine.moves import By, Moves
 from stepgraph.engine.threads import Threads
 from stepgraph.engine.work import Work
@@ -21,6 +22,7 @@ from stepgraph.model.identifier import cut_text
 from stepgraph.model.instant import to_microseconds
 from stepgraph.model.options import StepSettings
 from stepgraph.model.outcome import Cancel, Pause, Repeat, Skip
+from stepgraph.model.queue import QueueKey
 from stepgraph.model.record import Record
 from stepgraph.model.run import Run
 from stepgraph.model.work_name import WorkName
@@ -36,7 +38,7 @@ _TRACEBACK_LIMIT = 8192
 class Call:
     """A user's function, with everything that is known before the first run comes."""
 
-    status: int
+    kind: HandlerKind
     status_value: Any
     status_type: type[Any]
     object_type: type[Any]
@@ -71,25 +73,24 @@ class Transition:
         self._resources = dict(call.resources)
 
     async def run(self, work: Work, record: Record) -> Write | None:
-        """Call the function for `record` and return the write that its answer means.
+        """Call a step's function for `record` and return the write that its answer means.
 
         None if the work was told to stop (the run moved on, the role is lost, the process stops):
         an interruption is not an attempt. Raises `CodecError` if the object cannot be read; every
         other error of the function, or an answer that it may not give, is a failed attempt.
         """
-        call = self.call
-        value = self._codec.decode(record.object, call.object_type)
-        run: Run[Any, Any] = Run(record, call.status_value, value, call.work_name)
+        run = self._open(record, self.call.work_name)
         started_at = self._clock.microseconds()
         try:
             work.run = run
-            if call.is_async:
-                answer = await call.function(run, **self._resources)
+            if self.call.is_async:
+                answer = await self.call.function(run, **self._resources)
             else:
                 answer = await self._call_in_thread(run)
             if work.stop_reason:
                 return self._stopped(work, record, started_at)
-            return self._match(answer, run, work, started_at)
+            by = By("step", self.call.role, "", started_at)
+            return self._match(answer, run, record, by, work.finished)
         except asyncio.CancelledError as error:
             if not work.stop_reason:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
@@ -103,37 +104,77 @@ class Transition:
         finally:
             work.run = None
 
-    async def _call_in_thread(self, run: Run[Any, Any]) -> Any:
+    async def answer(
+        self, record: Record, *arguments: object, key: str = "", finished: tuple[QueueKey, ...] = ()
+    ) -> tuple[Write | None, object]:
+        """Call the function with the run and `arguments`; return the write and the answer itself.
+
+        The write is None for Skip. Errors of the function, `CodecError` and
+        `InvalidTransitionError` are raised as they are. `key` is the caller's part of the
+        idempotency key.
+        """
+        call = self.call
+        name = call.work_name
+        run = self._open(record, name._replace(name=f"{name.name}/{key}") if key else name)
+        by = By(call.kind, call.role, "", self._clock.microseconds())
+        if call.is_async:
+            answer = await call.function(run, *arguments, **self._resources)
+        else:
+            answer = await self._call_in_thread(run, *arguments)
+        if type(answer) is Skip:
+            return None, answer
+        return self._match(answer, run, record, by, finished), answer
+
+    def paused(self, record: Record, error: BaseException, attempt: int) -> Write:
+        """Return the write that holds a run because this function failed once too often."""
+        now = self._clock.microseconds()
+        next_at = now + self.pause_retry if self.pause_retry is not None else None
+        by = By(self.call.kind, self.call.role, "", now, attempt)
+        return self._moves.paused_by_errors(record, _describe(error, next_at), by, ())
+
+    def _open(self, record: Record, name: WorkName) -> Run[Any, Any]:
+        value = self._codec.decode(record.object, self.call.object_type)
+        return Run(record, self.call.status_value, value, name)
+
+    async def _call_in_thread(self, run: Run[Any, Any], *arguments: object) -> Any:
         if self.threads is None:
             raise RuntimeError("the threads of this instance are closed")
-        return await self.threads.call(partial(self.call.function, run, **self._resources))
+        return await self.threads.call(
+            partial(self.call.function, run, *arguments, **self._resources)
+        )
 
-    def _match(self, answer: object, run: Run[Any, Any], work: Work, started_at: int) -> Write:
+    def _match(
+        self,
+        answer: object,
+        run: Run[Any, Any],
+        record: Record,
+        by: By,
+        finished: tuple[QueueKey, ...],
+    ) -> Write:
         """Turn an answer into a write. All answers but Skip save the object."""
         call, moves = self.call, self._moves
-        record: Record = work.record  # type: ignore[assignment] # looked up before the call
-        by = By("step", call.role, "", started_at)
-        kind = type(answer)
-        if kind is call.status_type:
+        if type(answer) is call.status_type:
             status = call.destinations.get(answer)
             if status is None:
                 raise self._undeclared(answer)
             data = self._codec.encode(run.object)
-            return moves.advanced(record, status, data, by, work.finished)
-        if kind is Skip:
-            return moves.skipped(record, work.finished)
+            return moves.advanced(record, status, data, by, finished)
+        if type(answer) is Skip:
+            return moves.skipped(record, finished)
         if isinstance(answer, Pause):
             reason = cut_text(answer.reason)
             data = self._codec.encode(run.object)
-            return moves.paused(record, reason, data, by, work.finished)
+            return moves.paused(record, reason, data, by, finished)
         if isinstance(answer, Cancel):
             reason = cut_text(answer.reason)
             data = self._codec.encode(run.object)
-            return moves.cancelled(record, reason, data, by, work.finished)
+            return moves.cancelled(record, reason, data, by, finished)
         if isinstance(answer, Repeat):
             data = self._codec.encode(run.object)
+            if call.kind != "step":
+                return moves.saved(record, data, by, finished)
             after = to_microseconds(answer.after)
-            return moves.repeated(record, after, data, by, work.finished)
+            return moves.repeated(record, after, data, by, finished)
         raise self._undeclared(answer)
 
     def _undeclared(self, answer: object) -> InvalidTransitionError:

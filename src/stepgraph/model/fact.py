@@ -69,6 +69,14 @@ class LagAlert(Struct, frozen=True, gc=False):
     lag_seconds: float
 
 
+class TimerFired(Struct, frozen=True, gc=False):
+    """A timeout function is about to be called, so long after its time."""
+
+    workflow: str
+    timer: str
+    lateness_seconds: float
+
+
 Fact: TypeAlias = (
     RunMoved
     | AttemptFailed
@@ -77,4 +85,5 @@ Fact: TypeAlias = (
     | ProcessFailed
     | BatchCommitted
     | LagAlert
+    | TimerFired
 )

@@ -7,12 +7,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from stepgraph.errors import DefinitionError
 
 if TYPE_CHECKING:
     from stepgraph.ports.clock import Clock
+    from stepgraph.ports.connector import Connector
     from stepgraph.ports.observer import Observer
 
 Resources: TypeAlias = (
@@ -58,6 +59,23 @@ class TimeoutOptions(TypedDict, total=False):
     lag_alert: timedelta  # 30 minutes; an older event raises the alert
 
 
+class HookOptions(TypedDict, total=False):
+    """What hooks may set."""
+
+    retry: Backoff | timedelta  # Backoff(); a timedelta is a fixed pause between tries
+    max_attempts: int  # 20, then parked in the dead letters
+    time_limit: timedelta  # 5 minutes for one call
+    concurrency: int  # 32 at once in one process
+
+
+class ConnectorOptions(HookOptions, total=False):
+    """What connectors may set."""
+
+    parallel_count: int  # 1; over how many roles, and so instances, the events are split
+    consume_lag: timedelta  # 0; the minimum age of an event before it is handled
+    lag_alert: timedelta  # 30 minutes; an older event raises the alert
+
+
 class StepOptions(TimeoutOptions, total=False):
     """What steps may set."""
 
@@ -68,7 +86,9 @@ class StepOptions(TimeoutOptions, total=False):
 class BuildOptions(StepOptions, total=False):
     """What `build()` may set: defaults of all functions, and what belongs to the workflow."""
 
+    max_attempts: int  # 20; for hooks, connectors and deletions
     resources: Resources  # what fills keyword-only parameters
+    connectors: Mapping[str, Connector]  # the source of each connector, by its name
     observers: Sequence[Observer]  # are told every fact
     clock: Clock  # the system's
     pause_retry: timedelta | None  # 1 hour; when a run paused by errors is tried again
@@ -80,7 +100,7 @@ class BuildOptions(StepOptions, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSettings:
-    """Every option of a step, resolved."""
+    """Every option of a function, resolved; each kind of function heeds its own ones."""
 
     retry: Backoff = Backoff()
     pause_after_error_count: int = 0
@@ -90,12 +110,14 @@ class StepSettings:
     lag_alert: timedelta = timedelta(minutes=30)
     parallel_count: int = 1
     consume_lag: timedelta = _NOTHING
+    max_attempts: int = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowSettings:
     """Every option of a workflow as a whole, resolved."""
 
+    connectors: Mapping[str, Connector] = field(default_factory=dict[str, "Connector"])
     resources: Resources = field(default_factory=dict[str, object])
     observers: Sequence[Observer] = ()
     clock: Clock | None = None
@@ -106,17 +128,26 @@ class WorkflowSettings:
     stop_within: timedelta = timedelta(seconds=30)
 
 
+OptionKind: TypeAlias = Literal["step", "timeout", "hook", "connector"]
 _STEP_NAMES = frozenset(option.name for option in fields(StepSettings))
 _WORKFLOW_NAMES = frozenset(option.name for option in fields(WorkflowSettings))
-Settings = TypeVar("Settings", StepSettings, WorkflowSettings)
+_NAMES: Mapping[str, frozenset[str]] = {
+    "step": frozenset(StepOptions.__annotations__),
+    "timeout": frozenset(TimeoutOptions.__annotations__),
+    "hook": frozenset(HookOptions.__annotations__),
+    "connector": frozenset(ConnectorOptions.__annotations__),
+}
 
 
-def resolve_step_settings(build: Mapping[str, Any], own: Mapping[str, Any]) -> StepSettings:
+def resolve_step_settings(
+    build: Mapping[str, Any], own: Mapping[str, Any], kind: OptionKind = "step"
+) -> StepSettings:
     """Merge library < build < function, where absent means inherit.
 
-    Raises `TypeError` for an unknown option and `DefinitionError` for a value out of range.
+    Raises `TypeError` for an option that a function of this kind does not have, and
+    `DefinitionError` for a value out of range.
     """
-    _refuse_unknown(own, _STEP_NAMES)
+    _refuse_unknown(own, _NAMES[kind])
     merged: dict[str, Any] = {name: build[name] for name in build if name in _STEP_NAMES}
     merged |= own
     retry: Any = merged.get("retry")
@@ -125,6 +156,7 @@ def resolve_step_settings(build: Mapping[str, Any], own: Mapping[str, Any]) -> S
     settings = StepSettings(**merged)
     _check_count("parallel_count", settings.parallel_count, 1, 256)
     _check_count("concurrency", settings.concurrency, 1, _CONCURRENCY_LIMIT)
+    _check_count("max_attempts", settings.max_attempts, 1, 1_000_000)
     _check_count("pause_after_error_count", settings.pause_after_error_count, 0, 1_000_000)
     for name in ("lag_alert", "consume_lag"):
         _check_duration(name, getattr(settings, name), may_be_zero=True)

@@ -17,6 +17,16 @@ ReadO = TypeVar("ReadO", covariant=True)
 ReadS = TypeVar("ReadS", bound=IntEnum, covariant=True)
 
 
+class Absent:
+    """Stands in for an object that cannot be shown, and says why to whoever asks for it."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        """Raise `error` where the object is asked for."""
+        self.error = error
+
+
 class Snapshot(Generic[ReadO, ReadS]):
     """A run as it was when somebody looked. Changing its object changes nothing stored."""
 
@@ -60,8 +70,11 @@ class Snapshot(Generic[ReadO, ReadS]):
 
     @property
     def object(self) -> ReadO:
-        """The user's object as of this version."""
-        return self._object
+        """The user's object as of this version; raises `DataDeletedError` if it was deleted."""
+        value = self._object
+        if isinstance(value, Absent):
+            raise value.error
+        return value
 
     @property
     def version(self) -> int:

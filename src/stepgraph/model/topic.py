@@ -21,6 +21,36 @@ def resume_consumer(workflow: str) -> str:
     return f"{workflow}/resume"
 
 
+def timeout_consumer(workflow: str, status: int) -> str:
+    """Return the consumer of a status's timers: a row is due when its timer is."""
+    return f"{workflow}/timeout/{status}"
+
+
+def timers_consumer(workflow: str, status: int) -> str:
+    """Return the consumer that finds out when a status's timers are due."""
+    return f"{workflow}/timers/{status}"
+
+
+def hook_consumer(workflow: str, hook: str) -> str:
+    """Return the consumer of a hook's calls."""
+    return f"{workflow}/hook/{hook}"
+
+
+def inbox_consumer(workflow: str) -> str:
+    """Return the consumer of callbacks that came before their run."""
+    return f"{workflow}/inbox"
+
+
+def pull_consumer(workflow: str) -> str:
+    """Return the consumer that makes rows due which were put off until something happens."""
+    return f"{workflow}/pull"
+
+
+def delete_consumer(workflow: str) -> str:
+    """Return the consumer of requests to delete data."""
+    return f"{workflow}/delete"
+
+
 def slot_role(consumer: str, slot: int) -> str:
     """Return the role of one slot of a consumer: the unit of lease."""
     return f"{consumer}/{slot}"

@@ -322,6 +322,7 @@ class RecordStoreSuite:
         failure = Failure("Error", "4711", "trace 4711", None)
         await commit(backend, make_write(record), make_write(other))
         paused = next_write(record, run_state=3)
+        assert paused.history is not None
         history = replace(paused.history, failure=failure, reason="for 4711", object=b"4711")
         row = make_row(record, consumer="c")
         await commit(backend, replace(paused, history=history, enqueue=(row,)))

@@ -1,0 +1,132 @@
+"""Declarations: the functions that a Builder has collected so far, each checked as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from enum import IntEnum
+from typing import Any, Generic, TypeVar
+
+from stepgraph.declare import read_after, read_function, read_payload_type
+from stepgraph.definition import CallbackHandler, Handler, Hook, TimeoutHandler
+from stepgraph.destinations import read_destinations
+from stepgraph.errors import DefinitionError
+from stepgraph.model.options import resolve_step_settings
+from stepgraph.model.run_state import RunState
+from stepgraph.ports.codec import Codec
+
+S = TypeVar("S", bound=IntEnum)
+
+
+class Declarations(Generic[S]):
+    """What the decorators of a Builder add to; every refusal is a `DefinitionError`."""
+
+    def __init__(self, status_type: type[S], codec: Codec) -> None:
+        """Collect for a workflow with these statuses, whose payloads `codec` reads."""
+        self.handlers: list[Handler[S]] = []
+        self.hooks: list[Hook] = []
+        self._status_type = status_type
+        self._codec = codec
+
+    def add_step(
+        self,
+        status: S,
+        function: Callable[..., Any],
+        to: S | Iterable[S] | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Declare the step of a status."""
+        common = read_function("step", function, None, options)
+        self._check_status("step", common["name"], status)
+        taken = next((h for h in self.handlers if h.status is status and h.kind == "step"), None)
+        if taken is not None:
+            raise DefinitionError(
+                f"{status.name} already has the step {taken.name}(): a status has one"
+            )
+        resolve_step_settings({}, options)
+        destinations = read_destinations(function, self._status_type, to)
+        self.handlers.append(Handler(status=status, destinations=destinations, **common))
+
+    def add_callback(
+        self,
+        status: S,
+        function: Callable[..., Any],
+        to: S | Iterable[S] | None,
+        name: str | None,
+        buffer: timedelta | None,
+    ) -> None:
+        """Declare a callback of a status."""
+        common = read_function("callback", function, name, {})
+        self._check_status("callback", common["name"], status)
+        self._check_new("callback", common["name"], status)
+        if buffer is not None and buffer <= timedelta(0):
+            raise DefinitionError(f"{common['name']}() has buffer={buffer}: it must be positive")
+        payload_type = read_payload_type(function, self._status_type)
+        if payload_type is not bytes:
+            self._codec.check_type(payload_type)
+        self.handlers.append(
+            CallbackHandler(
+                status=status,
+                destinations=read_destinations(function, self._status_type, to),
+                payload_type=payload_type,
+                buffer=buffer,
+                **common,
+            )
+        )
+
+    def add_timeout(
+        self,
+        status: S,
+        function: Callable[..., Any],
+        after: object,
+        goal: tuple[S | Iterable[S] | None, str | None],
+        options: Mapping[str, Any],
+    ) -> None:
+        """Declare a timeout; `goal` is its destinations and its name."""
+        to, name = goal
+        common = read_function("timeout", function, name, options)
+        self._check_status("timeout", common["name"], status)
+        self._check_new("timeout", common["name"], status)
+        resolve_step_settings({}, options, "timeout")
+        self.handlers.append(
+            TimeoutHandler(
+                status=status,
+                destinations=read_destinations(function, self._status_type, to),
+                after=read_after(common["name"], after),
+                **common,
+            )
+        )
+
+    def _check_status(self, kind: str, name: str, status: S) -> None:
+        if type(status) is not self._status_type:
+            raise DefinitionError(
+                f"{name}() is a {kind} of {status!r}, which is not a {self._status_type.__name__}"
+            )
+
+    def _check_new(self, kind: str, name: str, status: S) -> None:
+        if any((h.kind, h.name, h.status) == (kind, name, status) for h in self.handlers):
+            raise DefinitionError(
+                f"{status.name} already has a {kind} called {name!r}: give one of them a name="
+            )
+
+    def add_hook(
+        self,
+        function: Callable[..., Any],
+        run_states: frozenset[RunState],
+        name: str | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Declare a hook."""
+        common = read_function("hook", function, name, options)
+        resolve_step_settings({}, options, "hook")
+        for place, hook in enumerate(self.hooks):
+            if hook.name == common["name"]:
+                if hook.function != function or hook.options != common["options"]:
+                    raise DefinitionError(
+                        f"there is a hook called {hook.name!r} already: give one of them a name="
+                    )
+                # One function under several decorators is one hook for all their run states.
+                common_states = hook.run_states | run_states
+                self.hooks[place] = Hook(run_states=common_states, **common)
+                return
+        self.hooks.append(Hook(run_states=run_states, **common))

@@ -1,0 +1,120 @@
+"""Declaring: what a user's function says about itself, read once and checked."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+from stepgraph.destinations import read_annotation, unwrapped
+from stepgraph.errors import DefinitionError
+from stepgraph.model.identifier import check_name
+from stepgraph.model.instant import to_instant
+
+_WORDS = {
+    "step": ("run",),
+    "timeout": ("run",),
+    "callback": ("run", "payload"),
+    "hook": ("change",),
+}
+
+
+class FunctionFields(TypedDict):
+    """The fields of a `Function`."""
+
+    name: str
+    function: Callable[..., Any]
+    is_async: bool
+    resource_names: tuple[str, ...]
+    optional_names: frozenset[str]
+    options: Mapping[str, Any]
+    description: str
+
+
+def read_function(
+    kind: str, function: Callable[..., Any], name: str | None, options: Mapping[str, Any]
+) -> FunctionFields:
+    """Return what every kind of function has in common; raises `DefinitionError`.
+
+    The durable name is `name`, or the function's own.
+    """
+    plain = unwrapped(function)
+    own_name = getattr(plain, "__name__", type(function).__name__)
+    names, optional = _resource_names(kind, own_name, function)
+    if name is not None:
+        check_name(f"name of {own_name}()", name)
+    elif kind in ("callback", "timeout", "hook"):
+        # What a function is called names its stored work, so it must be storable.
+        check_name(f"name of a {kind}, which is its function's unless name= is given,", own_name)
+    documentation = inspect.getdoc(plain) or ""
+    return FunctionFields(
+        name=name if name is not None else own_name,
+        function=function,
+        is_async=is_async(function),
+        resource_names=names,
+        optional_names=optional,
+        options=dict(options),
+        description=documentation.partition("\n")[0],
+    )
+
+
+def _resource_names(
+    kind: str, name: str, function: Callable[..., Any]
+) -> tuple[tuple[str, ...], frozenset[str]]:
+    """Return the keyword-only parameters, which are the user's, and those with a default."""
+    parameters = inspect.signature(function).parameters.values()
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p.name for p in positional if p.default is p.empty]
+    words = _WORDS[kind]
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if len(required) > len(words) or (len(positional) < len(words) and not takes_any):
+        raise DefinitionError(
+            f"{name}() has the positional parameters {', '.join(required) or 'none'}: a {kind}"
+            f" takes ({', '.join(words)}); put a bare * before what your resources fill"
+        )
+    own = [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    if any(parameter.name == "connection" for parameter in own):
+        raise DefinitionError(
+            f"{name}() wants 'connection', the transaction of its commit:"
+            " no backend of this release shares one"
+        )
+    optional = frozenset(p.name for p in own if p.default is not p.empty)
+    return tuple(parameter.name for parameter in own), optional
+
+
+def read_payload_type(function: Callable[..., Any], status_type: type[Any]) -> Any:
+    """Return what a callback's payload is declared as: bytes if nothing is said."""
+    plain = unwrapped(function)
+    names = list(inspect.signature(function).parameters)
+    try:
+        annotation = read_annotation(plain, names[1], status_type)
+    except Exception as error:  # evaluating an annotation can raise anything
+        raise DefinitionError(
+            f"cannot read what {getattr(plain, '__name__', plain)}() takes as {names[1]!r}: {error}"
+        ) from error
+    return bytes if annotation is None else annotation
+
+
+def read_after(name: str, after: object) -> timedelta | int | Callable[..., Any]:
+    """Return when a timeout is due, in the form that is kept; raises `DefinitionError`."""
+    if isinstance(after, timedelta):
+        if after < timedelta(0):
+            raise DefinitionError(f"{name}() is due after={after}: a timeout looks ahead")
+        return after
+    if isinstance(after, datetime):
+        try:
+            return to_instant(after)
+        except ValueError as error:
+            raise DefinitionError(f"{name}() is due after={after!r}: {error}") from error
+    if callable(after):
+        return after
+    raise DefinitionError(
+        f"{name}() is due after={after!r}: give a timedelta, an aware datetime, or a function"
+    )
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Return whether calling the function gives something to await."""
+    call = getattr(function, "__call__", None)
+    return inspect.iscoroutinefunction(unwrapped(function)) or inspect.iscoroutinefunction(call)

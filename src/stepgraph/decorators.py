@@ -1,0 +1,100 @@
+"""Decorators: each registers a function, checks its shape for type checkers, and gives it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from enum import IntEnum
+from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, final, overload
+
+from stepgraph.model.change import Change
+from stepgraph.model.outcome import Outcome
+from stepgraph.model.run import Run
+
+O = TypeVar("O")
+S = TypeVar("S", bound=IntEnum)
+T = TypeVar("T")
+P = ParamSpec("P")
+
+AsyncStep: TypeAlias = Callable[Concatenate[Run[O, S], P], Coroutine[Any, Any, S | Outcome]]
+SyncStep: TypeAlias = Callable[Concatenate[Run[O, S], P], S | Outcome]
+StepFunction: TypeAlias = (
+    Callable[Concatenate[Run[O, S], ...], Coroutine[Any, Any, S | Outcome]]
+    | Callable[Concatenate[Run[O, S], ...], S | Outcome]
+)
+AsyncCallback: TypeAlias = Callable[Concatenate[Run[O, S], T, P], Coroutine[Any, Any, S | Outcome]]
+SyncCallback: TypeAlias = Callable[Concatenate[Run[O, S], T, P], S | Outcome]
+CallbackFunction: TypeAlias = (
+    Callable[Concatenate[Run[O, S], Any, ...], Coroutine[Any, Any, S | Outcome]]
+    | Callable[Concatenate[Run[O, S], Any, ...], S | Outcome]
+)
+AsyncHook: TypeAlias = Callable[Concatenate[Change[O, S], P], Coroutine[Any, Any, None]]
+SyncHook: TypeAlias = Callable[Concatenate[Change[O, S], P], None]
+
+# Of overloads that all fail one checker shows the first and the other the last, so async stands at
+# both ends: the usual mistake then reads the same in both.
+
+
+@final
+class StepDecorator(Generic[O, S]):
+    """Registers a step or a timeout and gives the function back as it was."""
+
+    def __init__(self, add: Callable[[Callable[..., Any]], None]) -> None:
+        """Register through `add`."""
+        self._add = add
+
+    @overload
+    def __call__(self, function: AsyncStep[O, S, P], /) -> AsyncStep[O, S, P]: ...
+    @overload
+    def __call__(self, function: SyncStep[O, S, P], /) -> SyncStep[O, S, P]: ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: AsyncStep[O, S, P], /
+    ) -> AsyncStep[O, S, P]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """Register `function`."""
+        self._add(function)
+        return function
+
+
+@final
+class CallbackDecorator(Generic[O, S]):
+    """Registers a callback and gives the function back as it was."""
+
+    def __init__(self, add: Callable[[Callable[..., Any]], None]) -> None:
+        """Register through `add`."""
+        self._add = add
+
+    @overload
+    def __call__(self, function: AsyncCallback[O, S, T, P], /) -> AsyncCallback[O, S, T, P]: ...
+    @overload
+    def __call__(self, function: SyncCallback[O, S, T, P], /) -> SyncCallback[O, S, T, P]: ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: AsyncCallback[O, S, T, P], /
+    ) -> AsyncCallback[O, S, T, P]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """Register `function`."""
+        self._add(function)
+        return function
+
+
+@final
+class HookDecorator(Generic[O, S]):
+    """Registers a hook and gives the function back as it was."""
+
+    def __init__(self, add: Callable[[Callable[..., Any]], None]) -> None:
+        """Register through `add`."""
+        self._add = add
+
+    @overload
+    def __call__(self, function: AsyncHook[O, S, P], /) -> AsyncHook[O, S, P]: ...
+    @overload
+    def __call__(self, function: SyncHook[O, S, P], /) -> SyncHook[O, S, P]: ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: AsyncHook[O, S, P], /
+    ) -> AsyncHook[O, S, P]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """Register `function`."""
+        self._add(function)
+        return function

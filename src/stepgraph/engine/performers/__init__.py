@@ -1,0 +1,1 @@
+"""What queue rows mean, one performer a file."""

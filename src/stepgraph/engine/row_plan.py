@@ -1,0 +1,134 @@
+"""RowPlan: the consumers whose rows are done one by one: timers, hooks, inbox, deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from stepgraph.definition import Definition, Deployment, Handler, TimeoutHandler
+from stepgraph.engine.callback import Callbacks
+from stepgraph.engine.caller import Caller
+from stepgraph.engine.handlers.row import Performer
+from stepgraph.engine.instance import Instance
+from stepgraph.engine.moves import Moves
+from stepgraph.engine.performers.delete import DeletePerformer
+from stepgraph.engine.performers.hook import HookPerformer
+from stepgraph.engine.performers.inbox import InboxPerformer
+from stepgraph.engine.performers.pull import PullPerformer
+from stepgraph.engine.performers.timeout import TimeoutPerformer
+from stepgraph.engine.performers.timer import TimersPerformer
+from stepgraph.engine.places import settings_of
+from stepgraph.engine.transition import Transition
+from stepgraph.model.options import StepSettings, resolve_step_settings
+from stepgraph.model.topic import (
+    delete_consumer,
+    hook_consumer,
+    inbox_consumer,
+    pull_consumer,
+    timeout_consumer,
+    timers_consumer,
+)
+
+
+class Row(NamedTuple):
+    """One consumer of rows: its durable name, what people call it, and what its rows mean."""
+
+    consumer: str
+    process: str
+    settings: StepSettings
+    performer: Performer
+
+
+class RowPlan:
+    """Names every consumer of rows that a definition needs."""
+
+    def __init__(
+        self,
+        definition: Definition[Any, Any],
+        deployment: Deployment,
+        instance: Instance,
+        *,
+        moves: Moves,
+        resources: Mapping[str, object],
+        callbacks: Callbacks,
+        transition_of: Callable[[Handler[Any], StepSettings, str], Transition],
+    ) -> None:
+        """Plan for `definition`."""
+        self._definition = definition
+        self._deployment = deployment
+        self._instance = instance
+        self._moves = moves
+        self._resources = resources
+        self._callbacks = callbacks
+        self._transition_of = transition_of
+        self._settings = replace(resolve_step_settings(deployment.defaults, {}), parallel_count=1)
+
+    def rows(self) -> Iterator[Row]:
+        """Return the rows of the plan."""
+        yield from self._timeouts()
+        yield from self._hooks()
+        name, instance = self._definition.name, self._instance
+        clock = instance.clock
+        if any(handler.buffer is not None for handler in self._definition.callbacks):
+            inbox = InboxPerformer(
+                self._callbacks,
+                instance.store,
+                clock,
+                listeners=tuple(self._callbacks.listeners),
+                max_attempts=self._settings.max_attempts,
+            )
+            yield Row(inbox_consumer(name), "inbox-consumer", self._settings, inbox)
+        pull = PullPerformer(instance.backend.work_queue, clock)
+        yield Row(pull_consumer(name), "pull-consumer", self._settings, pull)
+        history = instance.backend.history_store
+        delete = DeletePerformer(
+            self._definition, self._moves, history, clock, self._settings.max_attempts
+        )
+        yield Row(delete_consumer(name), "delete-consumer", self._settings, delete)
+
+    def _timeouts(self) -> Iterator[Row]:
+        """Two consumers for each status with timeouts: one finds out when, one does."""
+        name, clock = self._definition.name, self._instance.clock
+        handlers: dict[int, list[TimeoutHandler[Any]]] = {}
+        for handler in self._definition.timeouts:
+            handlers.setdefault(handler.status.value, []).append(handler)
+        for status, found in handlers.items():
+            consumer = timeout_consumer(name, status)
+            settings = settings_of(found[0], self._deployment)
+            settings = replace(settings, parallel_count=1)
+            transitions = {
+                handler.name: (
+                    handler,
+                    self._transition_of(handler, settings_of(handler, self._deployment), consumer),
+                )
+                for handler in found
+            }
+            label = found[0].status.name
+            fire = TimeoutPerformer(
+                transitions,
+                clock=clock,
+                max_attempts=settings.pause_after_error_count,
+                observe=self._instance.observe if self._deployment.settings.observers else None,
+            )
+            yield Row(consumer, f"{label}-timeout-consumer", settings, fire)
+            find_out = TimersPerformer(
+                self._definition,
+                transitions,
+                consumer=consumer,
+                threads=self._instance.threads,
+                clock=clock,
+                max_attempts=settings.pause_after_error_count,
+            )
+            process = f"{label}-timeout-auto-inserter-consumer"
+            yield Row(timers_consumer(name, status), process, settings, find_out)
+
+    def _hooks(self) -> Iterator[Row]:
+        name = self._definition.name
+        for hook in self._definition.hooks:
+            settings = resolve_step_settings(self._deployment.defaults, hook.options, "hook")
+            settings = replace(settings, parallel_count=1)
+            caller = Caller(hook, self._resources, self._instance.threads)
+            history = self._instance.backend.history_store
+            tell = HookPerformer(self._definition, caller, history, settings.max_attempts)
+            yield Row(hook_consumer(name, hook.name), f"{hook.name}-hook-consumer", settings, tell)
