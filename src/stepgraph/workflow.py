@@ -47,13 +47,14 @@ class Workflow(Generic[O, S]):
         """Join; `Builder.build` is what calls this. Nothing is opened."""
         self.definition = definition
         self.name = definition.name
-        self.runs: Runs[O, S] = Runs(definition, self._opened)
-        self.dead_letters = DeadLetters(definition.name, self._opened)
+        self.runs: Runs[O, S] = Runs(definition, self.opened)
+        self.dead_letters = DeadLetters(definition.name, self.opened)
         self._deployment = deployment
         self._worker: Supervisor | None = None
         self._clients: list[Supervisor] = []
 
-    def _opened(self) -> Supervisor:
+    def opened(self) -> Supervisor:
+        """Return what runs this workflow here; for the test kit and the command line."""
         if self._worker is not None:
             return self._worker
         if self._clients:
@@ -82,7 +83,7 @@ class Workflow(Generic[O, S]):
         Raises `InputError` before anything is written, `RunInProgressError` if the foreign id has
         an open run, `OutcomeUnknownError` if the store did not answer: repeat with the same key.
         """
-        supervisor = self._opened()
+        supervisor = self.opened()
         wish = Wish(foreign_id, initial, status, idempotency_key, after)
         write = write_of(supervisor, wish, origin_of_caller())
         return run_id_of(write, await supervisor.instance.committer.commit(write))
@@ -97,7 +98,7 @@ class Workflow(Generic[O, S]):
 
         Results are in the order given. Takes any number: only a few hundred are under way at once.
         """
-        supervisor = self._opened()
+        supervisor = self.opened()
         origin = origin_of_caller()
         if isinstance(triggers, AsyncIterable):
             triggers = [trigger async for trigger in triggers]
@@ -154,7 +155,7 @@ class Workflow(Generic[O, S]):
         `RunNotFoundError` for an unknown `run_id`, `VersionConflictError` after the fifth time,
         `OutcomeUnknownError` if the store did not answer: repeat with the same key.
         """
-        callbacks = self._opened().callbacks
+        callbacks = self.opened().callbacks
         message = Message(foreign_id, payload, run_id, idempotency_key)
         return await callbacks.tell(message, callbacks.find(target))
 
@@ -167,7 +168,7 @@ class Workflow(Generic[O, S]):
         `RunEndedError` if it ended without having been there, and `DeadlineError` past `within`
         (None waits for ever); the last two carry the run.
         """
-        supervisor = self._opened()
+        supervisor = self.opened()
         record = await self.runs.record(run_id)
         waiter = Waiter(record.ref, record)
         wanted = frozenset(int(status) for status in statuses)

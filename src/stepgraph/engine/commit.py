@@ -52,6 +52,7 @@ class Lane:
         self._is_creating = is_creating
         self._pending: deque[Pending] = deque()
         self._finished: list[QueueKey] = []
+        self._gone: list[Callable[[], None]] = []
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -63,9 +64,11 @@ class Lane:
         self._pending.append(pending)
         self._stir()
 
-    def finish(self, keys: Sequence[QueueKey]) -> None:
+    def finish(self, keys: Sequence[QueueKey], gone: Callable[[], None] | None) -> None:
         """Delete rows whose work came to nothing, with the next call."""
         self._finished.extend(keys)
+        if gone is not None:
+            self._gone.append(gone)
         self._stir()
 
     def _stir(self) -> None:
@@ -85,12 +88,22 @@ class Lane:
             batch = self._take()
             finished, self._finished = self._finished, []
             if batch or finished:
+                gone, self._gone = self._gone, []
                 await self._commit(batch, finished)
+                self._tell_gone(gone, finished)
             elif not self._pending:
                 self._wake.clear()
                 self._is_stirred = False
                 if not self._waiting:
                     self._idle.set()
+
+    def _tell_gone(self, gone: list[Callable[[], None]], finished: list[QueueKey]) -> None:
+        """Say that rows are deleted; those of a call that failed go into the next one again."""
+        if finished and self._finished[: len(finished)] == finished:
+            self._gone[:0] = gone
+            return
+        for tell in gone:
+            tell()
 
     def _take(self) -> list[Pending]:
         """Take what one call may carry: at most one write of a run, or one create of an owner."""
@@ -232,9 +245,9 @@ class Committer:
         (self._creates if write.expected_version == 0 else self._changes).push(pending)
         return pending
 
-    def finish(self, keys: Sequence[QueueKey]) -> None:
-        """Delete queue rows whose work came to nothing."""
-        self._changes.finish(keys)
+    def finish(self, keys: Sequence[QueueKey], gone: Callable[[], None] | None = None) -> None:
+        """Delete queue rows whose work came to nothing, then call `gone`."""
+        self._changes.finish(keys, gone)
 
     async def commit(self, write: Write) -> Result:
         """Commit `write` and return its result; raises `UnavailableError` past the limit.

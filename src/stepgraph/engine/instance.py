@@ -166,6 +166,11 @@ class _Opened:
 _opened: WeakKeyDictionary[HasRecordStore, _Opened] = WeakKeyDictionary()
 
 
+def open_instances() -> tuple[str, ...]:
+    """Return the ids of the instances that are open in this process."""
+    return tuple(opened.instance.id for opened in _opened.values())
+
+
 def default_instance_name() -> str:
     """Return the host's name and the process id."""
     return f"{socket.gethostname()}-{os.getpid()}"

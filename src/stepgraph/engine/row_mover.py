@@ -27,13 +27,13 @@ class RowMover:
         self._tasks = tasks
         self._expect = expect
         self._moves: list[tuple[QueueKey | None, QueueRow, Moved]] = []
-        self._is_moving = False
+        self.is_moving = False
 
     def move(self, key: QueueKey | None, row: QueueRow, moved: Moved) -> None:
         """Put `row` in place of the row of `key` if that is there still, then call `moved`."""
         self._moves.append((key, row, moved))
-        if not self._is_moving:
-            self._is_moving = True
+        if not self.is_moving:
+            self.is_moving = True
             self._tasks.start(self._run(), "move queue rows")
 
     async def _run(self) -> None:
@@ -51,4 +51,4 @@ class RowMover:
                     self._expect(row)
                     moved()
         finally:
-            self._is_moving = False
+            self.is_moving = False

@@ -159,6 +159,16 @@ class Supervisor:
         except UnavailableError as error:
             _logger.warning("not everything was committed at the stop: %s", error)
 
+    @property
+    def consumer_names(self) -> tuple[str, ...]:
+        """Return the durable names of the consumers that run here."""
+        return tuple(consumer.name for consumer in self._consumers)
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether any consumer has work in hand, or rows are being moved."""
+        return self.instance.mover.is_moving or any(c.inbox.in_hand for c in self._consumers)
+
     def processes(self) -> Mapping[str, ProcessState]:
         """Return what each background process of this instance does."""
         found: dict[str, ProcessState] = {}

@@ -1,1 +1,7 @@
-"""For users and adapter authors: what their tests need; never imported by the rest."""
+"""What tests of workflows need: a clock that jumps, a harness, and runs made by hand."""
+
+from stepgraph.testing.clock import FakeClock
+from stepgraph.testing.harness import Harness
+from stepgraph.testing.make_run import make_run
+
+__all__ = ["FakeClock", "Harness", "make_run"]

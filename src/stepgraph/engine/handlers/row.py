@@ -170,8 +170,8 @@ class RowHandler:
     def _settle(self, work: Work, row: QueueRow, done: Done) -> None:
         tools = self._tools
         if done is None:
-            tools.committer.finish(work.finished)
-            tools.inbox.finish(work)
+            # In hand until it is gone from the store: else it would be fetched once more.
+            tools.committer.finish(work.finished, lambda: tools.inbox.finish(work))
         elif isinstance(done, Move):
             tools.mover.move(row.key, done.row, lambda: self._moved(work, done))
         elif isinstance(done, Park):
