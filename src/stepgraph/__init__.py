@@ -32,6 +32,7 @@ from stepgraph.model.receipt import CallbackReceipt
 from stepgraph.model.run import Run, Snapshot
 from stepgraph.model.run_state import RunState
 from stepgraph.model.trigger import Trigger, TriggerResult
+from stepgraph.ports.connector import ConnectorEvent
 from stepgraph.runs import BulkReport
 from stepgraph.workflow import Workflow, serve
 
@@ -44,6 +45,7 @@ __all__ = [
     "Cancel",
     "Change",
     "CodecError",
+    "ConnectorEvent",
     "DataDeletedError",
     "DeadLetter",
     "DeadlineError",

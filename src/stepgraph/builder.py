@@ -11,6 +11,8 @@ from stepgraph.declarations import Declarations
 from stepgraph.decorators import (
     CallbackDecorator,
     CallbackFunction,
+    ConnectorDecorator,
+    ConnectorFunction,
     HookDecorator,
     StepDecorator,
     StepFunction,
@@ -21,6 +23,7 @@ from stepgraph.model.graph import StatusGraph
 from stepgraph.model.identifier import check_name, check_statuses
 from stepgraph.model.options import (
     BuildOptions,
+    ConnectorOptions,
     HookOptions,
     OptionKind,
     StepOptions,
@@ -174,6 +177,24 @@ class Builder(Generic[O, S]):
             lambda function: self._declared.add_hook(function, states, name, options)
         )
 
+    def connector(self, name: str, **options: Unpack[ConnectorOptions]) -> ConnectorDecorator[O, S]:
+        """Declare what an event of an outside stream does; `build(connectors=)` says which stream.
+
+        The function is called with the workflow and the event, at least once for each event, in
+        the order of the source for each foreign id; the source is told only after it returned.
+        What it triggers or calls back has the event's id as its key, so that a redelivered event
+        starts nothing twice. An event that fails is retried apart, and parked after `max_attempts`.
+        """
+        return ConnectorDecorator(
+            lambda function: self._declared.add_connector(name, function, options)
+        )
+
+    def add_connector(
+        self, name: str, function: ConnectorFunction[O, S], **options: Unpack[ConnectorOptions]
+    ) -> None:
+        """Declare a connector as a plain call, for bound methods and loops."""
+        self._declared.add_connector(name, function, options)
+
     def custom_delete(self, function: Callable[[O], O], /) -> Callable[[O], O]:
         """Declare how personal data is blanked out of an object, in place of deleting it whole.
 
@@ -201,6 +222,7 @@ class Builder(Generic[O, S]):
                 for destination in handler.destinations
             ),
             hooks=tuple(self._declared.hooks),
+            connectors=tuple(self._declared.connectors),
             custom_delete=self._custom_delete,
         )
 
@@ -237,6 +259,7 @@ class Builder(Generic[O, S]):
         settings = resolve_workflow_settings(options)
         if isinstance(settings.resources, Mapping):
             check_resources(definition, settings.resources)
+        check_connectors(definition, settings.connectors)
         for handler in definition.handlers:
             option_kind: OptionKind = "timeout" if handler.kind == "timeout" else "step"
             resolve_step_settings(options, handler.options, option_kind)
@@ -264,3 +287,14 @@ def check_resources(definition: Definition[Any, Any], resources: Mapping[str, ob
                 raise DefinitionError(
                     f"{function.name}() wants {name!r}: build(..., resources={{{name!r}: ...}})"
                 )
+
+
+def check_connectors(definition: Definition[Any, Any], sources: Mapping[str, object]) -> None:
+    """Raise `DefinitionError` if a connector has no source, or a source no connector."""
+    declared = {connector.name for connector in definition.connectors}
+    for name in sorted(declared - set(sources)):
+        raise DefinitionError(
+            f"the connector {name!r} has no source: build(..., connectors={{{name!r}: ...}})"
+        )
+    for name in sorted(set(sources) - declared):
+        raise DefinitionError(f"there is no connector {name!r}: declare it with @...connector")

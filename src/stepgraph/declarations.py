@@ -8,7 +8,13 @@ from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
 from stepgraph.declare import read_after, read_function, read_payload_type
-from stepgraph.definition import CallbackHandler, Handler, Hook, TimeoutHandler
+from stepgraph.definition import (
+    CallbackHandler,
+    ConnectorHandler,
+    Handler,
+    Hook,
+    TimeoutHandler,
+)
 from stepgraph.destinations import read_destinations
 from stepgraph.errors import DefinitionError
 from stepgraph.model.options import resolve_step_settings
@@ -25,6 +31,7 @@ class Declarations(Generic[S]):
         """Collect for a workflow with these statuses, whose payloads `codec` reads."""
         self.handlers: list[Handler[S]] = []
         self.hooks: list[Hook] = []
+        self.connectors: list[ConnectorHandler] = []
         self._status_type = status_type
         self._codec = codec
 
@@ -130,3 +137,13 @@ class Declarations(Generic[S]):
                 self.hooks[place] = Hook(run_states=common_states, **common)
                 return
         self.hooks.append(Hook(run_states=run_states, **common))
+
+    def add_connector(
+        self, name: str, function: Callable[..., Any], options: Mapping[str, Any]
+    ) -> None:
+        """Declare a connector."""
+        common = read_function("connector", function, name, options)
+        resolve_step_settings({}, options, "connector")
+        if any(connector.name == name for connector in self.connectors):
+            raise DefinitionError(f"there is a connector called {name!r} already")
+        self.connectors.append(ConnectorHandler(**common))

@@ -17,6 +17,7 @@ _WORDS = {
     "timeout": ("run",),
     "callback": ("run", "payload"),
     "hook": ("change",),
+    "connector": ("workflow", "event"),
 }
 
 

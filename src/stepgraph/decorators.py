@@ -9,6 +9,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, fin
 from stepgraph.model.change import Change
 from stepgraph.model.outcome import Outcome
 from stepgraph.model.run import Run
+from stepgraph.ports.connector import ConnectorEvent
+from stepgraph.workflow import Workflow
 
 O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
@@ -29,6 +31,15 @@ CallbackFunction: TypeAlias = (
 )
 AsyncHook: TypeAlias = Callable[Concatenate[Change[O, S], P], Coroutine[Any, Any, None]]
 SyncHook: TypeAlias = Callable[Concatenate[Change[O, S], P], None]
+
+AsyncConnector: TypeAlias = Callable[
+    Concatenate[Workflow[O, S], ConnectorEvent, P], Coroutine[Any, Any, None]
+]
+SyncConnector: TypeAlias = Callable[Concatenate[Workflow[O, S], ConnectorEvent, P], None]
+ConnectorFunction: TypeAlias = (
+    Callable[Concatenate[Workflow[O, S], ConnectorEvent, ...], Coroutine[Any, Any, None]]
+    | Callable[Concatenate[Workflow[O, S], ConnectorEvent, ...], None]
+)
 
 # Of overloads that all fail one checker shows the first and the other the last, so async stands at
 # both ends: the usual mistake then reads the same in both.
@@ -94,6 +105,28 @@ class HookDecorator(Generic[O, S]):
     def __call__(  # pyright: ignore[reportOverlappingOverload]
         self, function: AsyncHook[O, S, P], /
     ) -> AsyncHook[O, S, P]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """Register `function`."""
+        self._add(function)
+        return function
+
+
+@final
+class ConnectorDecorator(Generic[O, S]):
+    """Registers a connector's function and gives it back as it was."""
+
+    def __init__(self, add: Callable[[Callable[..., Any]], None]) -> None:
+        """Register through `add`."""
+        self._add = add
+
+    @overload
+    def __call__(self, function: AsyncConnector[O, S, P], /) -> AsyncConnector[O, S, P]: ...
+    @overload
+    def __call__(self, function: SyncConnector[O, S, P], /) -> SyncConnector[O, S, P]: ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: AsyncConnector[O, S, P], /
+    ) -> AsyncConnector[O, S, P]: ...
     def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
         """Register `function`."""
         self._add(function)

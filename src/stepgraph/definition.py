@@ -87,6 +87,11 @@ class Hook(Function):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConnectorHandler(Function):
+    """A function that is handed the events of an outside stream; `name` is the connector's."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Definition(Generic[O, S]):
     """A workflow as declared: its types, its graph, its functions. Building does not change it."""
 
@@ -97,6 +102,7 @@ class Definition(Generic[O, S]):
     handlers: tuple[Handler[S], ...]
     graph: StatusGraph
     hooks: tuple[Hook, ...] = ()
+    connectors: tuple[ConnectorHandler, ...] = ()
     custom_delete: Callable[[O], O] | None = None
 
     @property
@@ -138,7 +144,7 @@ class Definition(Generic[O, S]):
     @property
     def functions(self) -> tuple[Function, ...]:
         """Every function of the user's that may ask for resources."""
-        return (*self.handlers, *self.hooks)
+        return (*self.handlers, *self.hooks, *self.connectors)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -16,6 +16,7 @@ from stepgraph.definition import Definition, Deployment
 from stepgraph.engine.awaiting import Waiter
 from stepgraph.engine.callback import Message
 from stepgraph.engine.commit import Answer
+from stepgraph.engine.event_key import own_or_event_key
 from stepgraph.engine.snapshot import snapshot_of
 from stepgraph.engine.supervisor import Supervisor
 from stepgraph.engine.trigger import Wish, chunks, origin_of_caller, run_id_of, write_of
@@ -84,7 +85,7 @@ class Workflow(Generic[O, S]):
         an open run, `OutcomeUnknownError` if the store did not answer: repeat with the same key.
         """
         supervisor = self.opened()
-        wish = Wish(foreign_id, initial, status, idempotency_key, after)
+        wish = Wish(foreign_id, initial, status, own_or_event_key(idempotency_key), after)
         write = write_of(supervisor, wish, origin_of_caller())
         return run_id_of(write, await supervisor.instance.committer.commit(write))
 
@@ -156,7 +157,7 @@ class Workflow(Generic[O, S]):
         `OutcomeUnknownError` if the store did not answer: repeat with the same key.
         """
         callbacks = self.opened().callbacks
-        message = Message(foreign_id, payload, run_id, idempotency_key)
+        message = Message(foreign_id, payload, run_id, own_or_event_key(idempotency_key))
         return await callbacks.tell(message, callbacks.find(target))
 
     async def await_status(
@@ -190,7 +191,7 @@ class Workflow(Generic[O, S]):
         """Connect, open the resources, and start every process. Returns when they run."""
         if self._worker is not None:
             raise NotOpenError(f"workflow {self.name!r} is started already")
-        worker = Supervisor(self.definition, self._deployment, is_client=False)
+        worker = Supervisor(self.definition, self._deployment, is_client=False, workflow=self)
         self._worker = worker
         try:
             await worker.open()
@@ -224,7 +225,7 @@ class Workflow(Generic[O, S]):
     @asynccontextmanager
     async def client(self) -> AsyncGenerator[Self]:
         """Open for a process that triggers, awaits and reads, but runs no steps."""
-        client = Supervisor(self.definition, self._deployment, is_client=True)
+        client = Supervisor(self.definition, self._deployment, is_client=True, workflow=self)
         await client.open()
         self._clients.append(client)
         try:

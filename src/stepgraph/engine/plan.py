@@ -22,6 +22,7 @@ from stepgraph.engine.moves import Moves
 from stepgraph.engine.places import transition_of
 from stepgraph.engine.receivers.lost import LostReceiver
 from stepgraph.engine.receivers.queue import QueueReceiver
+from stepgraph.engine.receivers.source import SourceReceiver
 from stepgraph.engine.receivers.stream import StreamReceiver
 from stepgraph.engine.row_plan import RowPlan
 from stepgraph.engine.tasks import Tasks
@@ -31,6 +32,7 @@ from stepgraph.errors import UnavailableError
 from stepgraph.model.instant import SECOND, to_microseconds
 from stepgraph.model.options import StepSettings, resolve_step_settings
 from stepgraph.model.topic import relay_consumer, resume_consumer, step_topic
+from stepgraph.ports.connector import Connector
 from stepgraph.ports.lost_runs import LostQuery
 
 _NOT_MINE = 5 * SECOND
@@ -50,6 +52,7 @@ class Plan:
         resources: Mapping[str, object],
         tasks: Tasks,
         callbacks: Callbacks,
+        workflow: Any,
     ) -> None:
         """Plan for `definition`; `resources` fill its functions' parameters."""
         self.slot_counts: dict[str, int] = {}
@@ -61,6 +64,7 @@ class Plan:
         self._resources = resources
         self._tasks = tasks
         self._callbacks = callbacks
+        self._workflow = workflow
         self._observers = deployment.settings.observers
         self._observe = instance.observe if self._observers else None
 
@@ -86,6 +90,7 @@ class Plan:
             moves=self._moves,
             resources=self._resources,
             callbacks=self._callbacks,
+            workflow=self._workflow,
             transition_of=self.transition,
         )
         found: list[Consumer] = []
@@ -104,8 +109,26 @@ class Plan:
             )
             name = (self._definition.name, row.process)
             consumer.handler = RowHandler(name, row.performer, row.settings, tools)
+            if row.source is not None:
+                consumer.receivers.append(self._source(consumer, row.source, row.settings))
             found.append(consumer)
         return found
+
+    def _source(
+        self, consumer: Consumer, connector: Connector, settings: StepSettings
+    ) -> SourceReceiver:
+        return SourceReceiver(
+            consumer.inbox,
+            connector,
+            consumer=consumer.name,
+            workflow=self._definition.name,
+            queue=self._instance.backend.work_queue,
+            clock=self._instance.clock,
+            tasks=self._tasks,
+            slot_count=self._instance.store.slot_count,
+            consume_lag=to_microseconds(settings.consume_lag),
+            is_spread=settings.parallel_count > 1,
+        )
 
     def _consumer(self, name: str, process_name: str, settings: StepSettings) -> Consumer:
         slot_count = self._instance.store.slot_count

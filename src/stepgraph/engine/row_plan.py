@@ -12,6 +12,7 @@ from stepgraph.engine.caller import Caller
 from stepgraph.engine.handlers.row import Performer
 from stepgraph.engine.instance import Instance
 from stepgraph.engine.moves import Moves
+from stepgraph.engine.performers.connector import ConnectorPerformer
 from stepgraph.engine.performers.delete import DeletePerformer
 from stepgraph.engine.performers.hook import HookPerformer
 from stepgraph.engine.performers.inbox import InboxPerformer
@@ -22,6 +23,7 @@ from stepgraph.engine.places import settings_of
 from stepgraph.engine.transition import Transition
 from stepgraph.model.options import StepSettings, resolve_step_settings
 from stepgraph.model.topic import (
+    connector_consumer,
     delete_consumer,
     hook_consumer,
     inbox_consumer,
@@ -29,15 +31,20 @@ from stepgraph.model.topic import (
     timeout_consumer,
     timers_consumer,
 )
+from stepgraph.ports.connector import Connector
 
 
 class Row(NamedTuple):
-    """One consumer of rows: its durable name, what people call it, and what its rows mean."""
+    """One consumer of rows: its durable name, what people call it, and what its rows mean.
+
+    `source` is the outside stream that it reads beside its rows, if any.
+    """
 
     consumer: str
     process: str
     settings: StepSettings
     performer: Performer
+    source: Connector | None = None
 
 
 class RowPlan:
@@ -52,6 +59,7 @@ class RowPlan:
         moves: Moves,
         resources: Mapping[str, object],
         callbacks: Callbacks,
+        workflow: Any,
         transition_of: Callable[[Handler[Any], StepSettings, str], Transition],
     ) -> None:
         """Plan for `definition`."""
@@ -61,6 +69,7 @@ class RowPlan:
         self._moves = moves
         self._resources = resources
         self._callbacks = callbacks
+        self._workflow = workflow
         self._transition_of = transition_of
         self._settings = replace(resolve_step_settings(deployment.defaults, {}), parallel_count=1)
 
@@ -68,6 +77,7 @@ class RowPlan:
         """Return the rows of the plan."""
         yield from self._timeouts()
         yield from self._hooks()
+        yield from self._connectors()
         name, instance = self._definition.name, self._instance
         clock = instance.clock
         if any(handler.buffer is not None for handler in self._definition.callbacks):
@@ -132,3 +142,16 @@ class RowPlan:
             history = self._instance.backend.history_store
             tell = HookPerformer(self._definition, caller, history, settings.max_attempts)
             yield Row(hook_consumer(name, hook.name), f"{hook.name}-hook-consumer", settings, tell)
+
+    def _connectors(self) -> Iterator[Row]:
+        name = self._definition.name
+        for connector in self._definition.connectors:
+            settings = resolve_step_settings(
+                self._deployment.defaults, connector.options, "connector"
+            )
+            caller = Caller(connector, self._resources, self._instance.threads)
+            hand_over = ConnectorPerformer(caller, self._workflow, settings.max_attempts)
+            process = f"{connector.name}-connector-to-{name}-consumer"
+            source = self._deployment.settings.connectors[connector.name]
+            consumer = connector_consumer(name, connector.name)
+            yield Row(consumer, process, settings, hand_over, source)

@@ -36,9 +36,15 @@ class Supervisor:
     """The life of one opened workflow; a client is one without consumers."""
 
     def __init__(
-        self, definition: Definition[Any, Any], deployment: Deployment, *, is_client: bool
+        self,
+        definition: Definition[Any, Any],
+        deployment: Deployment,
+        *,
+        is_client: bool,
+        workflow: Any,
     ) -> None:
-        """Nothing is opened yet."""
+        """Nothing is opened yet; `workflow` is what connectors act through."""
+        self._workflow = workflow
         self.definition = definition
         self.deployment = deployment
         self.is_client = is_client
@@ -97,6 +103,7 @@ class Supervisor:
         plan = Plan(
             self.definition, self.deployment, self.instance, membership,
             moves=self.moves, resources=resources, tasks=self._tasks, callbacks=self.callbacks,
+            workflow=self._workflow,
         )  # fmt: skip
         self._consumers = await plan.consumers()
         await self._adopt()
@@ -163,6 +170,11 @@ class Supervisor:
     def consumer_names(self) -> tuple[str, ...]:
         """Return the durable names of the consumers that run here."""
         return tuple(consumer.name for consumer in self._consumers)
+
+    def wake(self) -> None:
+        """Have every consumer look for work: a clock was moved."""
+        for consumer in self._consumers:
+            consumer.wake()
 
     @property
     def is_busy(self) -> bool:

@@ -51,6 +51,11 @@ def delete_consumer(workflow: str) -> str:
     return f"{workflow}/delete"
 
 
+def connector_consumer(workflow: str, connector: str) -> str:
+    """Return the consumer of a connector's events, and the name of its position in the source."""
+    return f"{workflow}/connector/{connector}"
+
+
 def slot_role(consumer: str, slot: int) -> str:
     """Return the role of one slot of a consumer: the unit of lease."""
     return f"{consumer}/{slot}"

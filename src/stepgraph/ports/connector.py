@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 from msgspec import Struct
 
+_UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class ConnectorEvent(Struct, frozen=True):
-    """An event of a foreign stream. `created_at` is in microseconds since the epoch."""
+    """An event of a foreign stream; `created_at` is aware, and the epoch if it is not known."""
 
     id: str
     foreign_id: str
     type: str = ""
     payload: bytes = b""
     headers: Mapping[str, str] = {}
-    created_at: int = 0
+    created_at: datetime = _UNKNOWN
 
 
 class ConnectorReceiver(Protocol):

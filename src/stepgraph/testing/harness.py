@@ -74,7 +74,7 @@ class Harness(Generic[O, S]):
         """Wait until there is nothing left to do at this instant of the clock."""
         pause = _FIRST_PAUSE
         while not await self._is_settled():
-            self._supervisor.instance.wake_all()
+            self._supervisor.wake()
             await pause_seconds(pause)
             pause = min(_LAST_PAUSE, pause * 2 + 0.0005)
 

@@ -36,7 +36,8 @@ class MemoryConnectorReceiver(ConnectorReceiver):
         self._connector = connector
         self._finished = finished
         self._next = 0
-        self._places: dict[int, int] = {}
+        # The same event may be published twice: it then has two places.
+        self._places: dict[int, list[int]] = {}
 
     def _unread(self, max_events: int) -> list[ConnectorEvent]:
         events = self._connector.events
@@ -44,7 +45,7 @@ class MemoryConnectorReceiver(ConnectorReceiver):
         while self._next < len(events) and len(found) < max_events:
             if self._next not in self._finished:
                 found.append(events[self._next])
-                self._places[id(events[self._next])] = self._next
+                self._places.setdefault(id(events[self._next]), []).append(self._next)
             self._next += 1
         return found
 
@@ -58,9 +59,9 @@ class MemoryConnectorReceiver(ConnectorReceiver):
     async def ack(self, events: Sequence[ConnectorEvent], /) -> None:
         """Finish events."""
         for event in events:
-            place = self._places.get(id(event))
-            if place is not None:
-                self._finished.add(place)
+            places = self._places.get(id(event), [])
+            if places:
+                self._finished.add(places.pop(0))
 
     async def close(self) -> None:
         """Do nothing."""

@@ -160,6 +160,8 @@ class SQLiteFile:
         else:
             connection.execute("pragma synchronous = normal")
         connection.execute("pragma wal_autocheckpoint = 0").fetchall()
+        # What was deleted on request must not be readable in free pages.
+        connection.execute("pragma secure_delete = on").fetchall()
         connection.execute("pragma cache_size = -65536")
         return connection
 

@@ -171,9 +171,12 @@ class RowHandler:
         tools = self._tools
         if done is None:
             # In hand until it is gone from the store: else it would be fetched once more.
-            tools.committer.finish(work.finished, lambda: tools.inbox.finish(work))
+            if work.key is None:
+                tools.inbox.finish(work)
+            else:
+                tools.committer.finish(work.finished, lambda: tools.inbox.finish(work))
         elif isinstance(done, Move):
-            tools.mover.move(row.key, done.row, lambda: self._moved(work, done))
+            tools.mover.move(work.key, done.row, lambda: self._moved(work, done))
         elif isinstance(done, Park):
             tools.tasks.start(self._park(work, row, done.reason), "park a row")
         else:
@@ -229,6 +232,8 @@ class RowHandler:
     async def _park(self, work: Work, row: QueueRow, reason: str) -> None:
         try:
             now = self._tools.clock.microseconds()
+            if work.key is None:
+                await self._tools.queue.put([(None, row)])
             await self._tools.queue.park([row], cut_text(reason), now)
         except UnavailableError:
             self._tools.inbox.release(work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 from stepgraph.ports.connector import ConnectorEvent
@@ -10,7 +11,8 @@ from stepgraph.ports.connector import ConnectorEvent
 
 def make(number: int) -> ConnectorEvent:
     """Return an event."""
-    return ConnectorEvent(f"e-{number}", "order", "paid", b"\x00x", {"h": "v"}, number)
+    at = datetime.fromtimestamp(1_900_000_000 + number, UTC)
+    return ConnectorEvent(f"e-{number}", "order", "paid", b"\x00x", {"h": "v"}, at)
 
 
 async def receive(receiver: Any, count: int) -> list[ConnectorEvent]:

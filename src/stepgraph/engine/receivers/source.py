@@ -1,0 +1,213 @@
+"""SourceReceiver: the events of an outside stream, each handed to one consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+import msgspec
+
+from stepgraph.engine.inbox import BATCH, Inbox
+from stepgraph.engine.tasks import Tasks
+from stepgraph.engine.work import Work
+from stepgraph.errors import UnavailableError
+from stepgraph.model.instant import SECOND, to_instant
+from stepgraph.model.queue import QueueRow
+from stepgraph.model.record import RunRef
+from stepgraph.model.slot import slot_of
+from stepgraph.ports.clock import Clock, pause_seconds
+from stepgraph.ports.connector import Connector, ConnectorEvent, ConnectorReceiver
+from stepgraph.ports.work_queue import WorkQueue
+
+_logger = logging.getLogger("stepgraph.engine")
+_FIRST_AWAY, _LAST_AWAY = 0.5, 30.0
+_READING_SLOT = 0
+
+
+class SourceReceiver:
+    """Reads the stream while it holds the reading slot, and acknowledges what has been done.
+
+    Of one foreign id one event is in hand at a time, so that first calls come in the order of the
+    source. Where several groups share the work (`is_spread`), the reader stores each event as a
+    row of its foreign id's slot instead, acknowledges it then, and the groups take it from there.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        connector: Connector,
+        *,
+        consumer: str,
+        workflow: str,
+        queue: WorkQueue,
+        clock: Clock,
+        tasks: Tasks,
+        slot_count: int,
+        consume_lag: int,
+        is_spread: bool,
+    ) -> None:
+        """Feed `inbox` from `connector`; the position belongs to the name `consumer`."""
+        self._inbox = inbox
+        self._connector = connector
+        self._consumer = consumer
+        self._workflow = workflow
+        self._queue = queue
+        self._clock = clock
+        self._slot_count = slot_count
+        self._consume_lag = consume_lag
+        self._is_spread = is_spread
+        self._receiver: ConnectorReceiver | None = None
+        self._waiting: deque[ConnectorEvent] = deque()
+        self._in_hand: dict[int, ConnectorEvent] = {}
+        self._done: list[ConnectorEvent] = []
+        self._changed = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._has_done = asyncio.Event()
+        inbox.on_room(self._moved.set)
+        tasks.start(self._run(), f"read the source of {consumer}")
+        tasks.start(self._acknowledge(), f"acknowledge to the source of {consumer}")
+
+    def wake(self) -> None:
+        """Know that the slots may have changed."""
+        self._changed.set()
+        self._moved.set()
+
+    @property
+    def _is_reader(self) -> bool:
+        return _READING_SLOT in self._inbox.slots and not self._inbox.is_closed
+
+    async def _run(self) -> None:
+        away = _FIRST_AWAY
+        while True:
+            if not self._is_reader:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            try:
+                self._receiver = await self._connector.open_receiver(self._consumer)
+                try:
+                    away = _FIRST_AWAY
+                    await self._read(self._receiver)
+                finally:
+                    receiver, self._receiver = self._receiver, None
+                    self._waiting.clear()
+                    await receiver.close()
+            except Exception as error:  # a foreign stream can raise anything
+                _logger.warning("%s cannot be read, trying again: %s", self._consumer, error)
+                await pause_seconds(away)
+                away = min(_LAST_AWAY, away * 2)
+
+    async def _read(self, receiver: ConnectorReceiver) -> None:
+        while self._is_reader:
+            room = min(self._inbox.room, BATCH)
+            if self._waiting or room <= 0:
+                await self._wait()
+                await self._offer()
+                continue
+            self._waiting.extend(await receiver.receive(room))
+            await self._offer()
+
+    async def _wait(self) -> None:
+        """Wait until something leaves the inbox, or the oldest event has its minimum age."""
+        self._moved.clear()
+        seconds = self._seconds_to_age(self._waiting[0]) if self._waiting else 0.0
+        try:
+            async with asyncio.timeout(seconds or None):
+                await self._moved.wait()
+        except TimeoutError:
+            return
+
+    def _seconds_to_age(self, event: ConnectorEvent) -> float:
+        if not self._consume_lag:
+            return 0.0
+        due_at = to_instant(event.created_at) + self._consume_lag
+        return max(0.0, (due_at - self._clock.microseconds()) / SECOND)
+
+    async def _offer(self) -> None:
+        """Hand over what may be worked on now; what must wait keeps its order."""
+        if self._is_spread:
+            await self._store()
+            return
+        kept: deque[ConnectorEvent] = deque()
+        held: set[str] = set()
+        while self._waiting:
+            event = self._waiting.popleft()
+            name = _order_of(event)
+            if (
+                name in held
+                or self._seconds_to_age(event) > 0
+                or not self._inbox.offer(self._work_of(event, name))
+            ):
+                held.add(name)
+                kept.append(event)
+        self._waiting = kept
+
+    async def _store(self) -> None:
+        """Store ripe events as rows, then acknowledge them."""
+        ripe: list[ConnectorEvent] = []
+        while self._waiting and self._seconds_to_age(self._waiting[0]) <= 0:
+            ripe.append(self._waiting.popleft())
+        if ripe:
+            try:
+                await self._queue.put([(None, self._row_of(event)) for event in ripe])
+            except UnavailableError:
+                self._waiting.extendleft(reversed(ripe))
+                raise
+            self._finish(ripe)
+
+    def _row_of(self, event: ConnectorEvent) -> QueueRow:
+        slot = slot_of(_order_of(event), self._slot_count) if self._is_spread else _READING_SLOT
+        return QueueRow(
+            self._consumer,
+            slot,
+            self._clock.microseconds(),
+            event.id,
+            self._workflow,
+            event.foreign_id,
+            "",
+            0,
+            body=msgspec.json.encode(event),
+        )
+
+    def _work_of(self, event: ConnectorEvent, name: str) -> Work:
+        ref = RunRef(self._workflow, event.foreign_id, "")
+        work = Work(self, name, _READING_SLOT, ref, self._row_of(event))
+        # The row is not in the store: it is put there only if the event fails.
+        work.key = None
+        work.due_at = to_instant(event.created_at)
+        self._in_hand[id(work)] = event
+        return work
+
+    def left(self, work: Work, *, is_finished: bool) -> None:
+        """Acknowledge what is done; what is not comes again when the source is opened anew."""
+        event = self._in_hand.pop(id(work), None)
+        self._moved.set()
+        if event is None:
+            return
+        if is_finished:
+            self._finish([event])
+        elif self._receiver is not None and self._is_reader:
+            self._waiting.appendleft(event)
+
+    def _finish(self, events: list[ConnectorEvent]) -> None:
+        self._done += events
+        self._has_done.set()
+
+    async def _acknowledge(self) -> None:
+        while True:
+            await self._has_done.wait()
+            self._has_done.clear()
+            done, self._done = self._done, []
+            receiver = self._receiver
+            if receiver is None or not done:
+                continue
+            try:
+                await receiver.ack(done)
+            except Exception as error:  # a foreign stream can raise anything
+                _logger.warning("events could not be acknowledged; they come again: %s", error)
+
+
+def _order_of(event: ConnectorEvent) -> str:
+    """Return what orders an event among others: its foreign id, or its own id without one."""
+    return event.foreign_id or event.id
