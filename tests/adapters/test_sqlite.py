@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from stepgraph.adapters.sqlite import SQLite
+from stepgraph.adapters.sqlite.migrations import VERSION
 from stepgraph.errors import SchemaError, UnavailableError
 from stepgraph.testing.conformance import (
     EventStreamerSuite,
@@ -45,10 +46,10 @@ async def test_a_file_with_a_newer_schema_is_refused_unchanged(tmp_path):
     await backend.open()
     await backend.close()
     with sqlite3.connect(path) as connection:
-        connection.execute("update stepgraph_schema set version = 9, readable_from = 8")
+        connection.execute("update stepgraph_schema set version = 999, readable_from = 998")
     connection.close()
 
-    with pytest.raises(SchemaError, match="schema version 9.*version 1: update stepgraph"):
+    with pytest.raises(SchemaError, match=f"schema version 999.*version {VERSION}: update stepgraph"):
         await SQLite(path).open()
 
 

@@ -21,7 +21,6 @@ _COMPLETED = int(RunState.COMPLETED)
 _CANCELLED = int(RunState.CANCELLED)
 _DELETED = int(RunState.DATA_DELETED)
 _REQUESTED = int(RunState.REQUESTED_DATA_DELETED)
-_NO_META = Meta()
 _VISITED_LIMIT = 1000
 
 
@@ -46,7 +45,7 @@ class Creation(Struct, frozen=True, gc=False):
     foreign_id: str
     status: int
     object: bytes
-    trace_origin: str
+    meta: Meta
     due_at: int | None
     is_keyed: bool
 
@@ -82,7 +81,7 @@ class Moves:
             following = "delay"
         record = Record(
             run_id, self._announcer.workflow, foreign_id, status, _INITIATED, 1, 0, 1, 1, now, now,
-            now, due_at, following, write_id, (status,), Meta(trace_origin=creation.trace_origin),
+            now, due_at, following, write_id, (status,), creation.meta,
             creation.object, creation.is_keyed, self._announcer.is_relayed,
         )  # fmt: skip
         history = HistoryRow(
@@ -267,9 +266,7 @@ class Moves:
         attempt = record.attempt + 1
         write_id = self._identity.write_id()
         due_at = now if failure.next_at is None else failure.next_at
-        meta = Meta(
-            record.meta.reason, failure.error_type, failure.message, record.meta.trace_origin
-        )
+        meta = record.meta.saying(record.meta.reason, failure.error_type, failure.message)
         tried = Record(
             record.run_id, record.workflow, record.foreign_id, record.status, record.run_state,
             record.version, attempt, record.progress_version, record.entered_version,
@@ -310,12 +307,10 @@ class Moves:
         now = self._clock.microseconds()
         write_id = self._identity.write_id()
         failure = change.failure
-        meta = Meta(
-            change.reason,
-            failure.error_type if failure is not None else "",
-            failure.message if failure is not None else "",
-            record.meta.trace_origin,
-        )
+        if failure is None:
+            meta = record.meta.saying(change.reason)
+        else:
+            meta = record.meta.saying(change.reason, failure.error_type, failure.message)
         stayed = Record(
             record.run_id, record.workflow, record.foreign_id, record.status, change.run_state,
             change.version, 0, change.progress_version, record.entered_version, record.entered_at,
@@ -343,7 +338,7 @@ class Moves:
         """Return what still holds for a run that made progress: where it came from."""
         if not (meta.reason or meta.failure_type or meta.failure_text):
             return meta
-        return Meta(trace_origin=meta.trace_origin) if meta.trace_origin else _NO_META
+        return meta.saying("")
 
     def _visited(self, visited: tuple[int, ...], status: int) -> tuple[int, ...]:
         """Return the visited statuses with one more; the few that occur are remembered."""

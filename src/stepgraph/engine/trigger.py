@@ -16,6 +16,7 @@ from stepgraph.engine.supervisor import Supervisor
 from stepgraph.errors import CodecError, InputError, RunInProgressError, WorkflowError
 from stepgraph.model.identifier import check_id
 from stepgraph.model.instant import to_instant, to_microseconds
+from stepgraph.model.record import Meta
 from stepgraph.model.write import Committed, Exists, InProgress, Refused, Result, Write
 from stepgraph.ports.identity import keyed_run_id
 
@@ -56,7 +57,8 @@ def write_of(supervisor: Supervisor, wish: Wish, origin: str) -> Write:
     data = definition.codec.encode(wish.initial)
     _check_object(definition, wish.initial, data)
     due_at = _due_at(wish.after, now)
-    creation = Creation(run_id, foreign_id, status.value, data, origin, due_at, key is not None)
+    meta = Meta(trace_origin=origin)
+    creation = Creation(run_id, foreign_id, status.value, data, meta, due_at, key is not None)
     return supervisor.moves.created(creation)
 
 

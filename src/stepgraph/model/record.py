@@ -18,17 +18,36 @@ class RunRef(NamedTuple):
     run_id: str
 
 
+class Parent(Struct, frozen=True, gc=False):
+    """Whose child a run is: the parent, its visit (`progress_version`), and the child's number."""
+
+    workflow: str
+    foreign_id: str
+    run_id: str
+    progress_version: int
+    number: int
+
+
 class Meta(Struct, frozen=True, gc=False):
-    """What is said about a run beside its place: texts that a person reads.
+    """What is said about a run beside its place.
 
     `reason` tells why the run is paused or cancelled, `failure_type` and `failure_text` what its
-    last failed attempt raised, `trace_origin` the line of code that triggered it.
+    last failed attempt raised. What a run is created with stays: `trace_origin`, the line of code
+    that triggered it, `trace_parent`, the W3C trace context of the trigger, and `parent`.
     """
 
     reason: str = ""
     failure_type: str = ""
     failure_text: str = ""
     trace_origin: str = ""
+    trace_parent: str = ""
+    parent: Parent | None = None
+
+    def saying(self, reason: str, failure_type: str = "", failure_text: str = "") -> Meta:
+        """Return what stays of this, with another reason and failure."""
+        return Meta(
+            reason, failure_type, failure_text, self.trace_origin, self.trace_parent, self.parent
+        )
 
 
 class Record(Struct, frozen=True, gc=False):

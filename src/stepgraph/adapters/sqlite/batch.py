@@ -35,17 +35,18 @@ def _values(columns: int, rows: int = CHUNK) -> str:
 RECORD_COLUMNS = (
     "run_id, workflow, foreign_id, status, run_state, version, attempt, progress_version,"
     " entered_version, entered_at, created_at, updated_at, due_at, next, write_id, visited,"
-    " reason, failure_type, failure_text, trace_origin, object, is_keyed, is_announced, format"
+    " reason, failure_type, failure_text, trace_origin, trace_parent, parent, object, is_keyed,"
+    " is_announced, format"
 )
 _CREATE_INTO = """
 insert into run (workflow, foreign_id, status, run_state, version, attempt, progress_version,
     entered_version, entered_at, created_at, updated_at, due_at, next, write_id, visited, reason,
-    failure_type, failure_text, trace_origin, object, is_keyed, is_announced, format, is_open,
-    run_id)
+    failure_type, failure_text, trace_origin, trace_parent, parent, object, is_keyed,
+    is_announced, format, is_open, run_id)
 values """
 _CREATE_ONCE = " on conflict do nothing"
-CREATE = _CREATE_INTO + _values(25, 1) + _CREATE_ONCE
-CREATE_CHUNK = _CREATE_INTO + _values(25) + _CREATE_ONCE
+CREATE = _CREATE_INTO + _values(27, 1) + _CREATE_ONCE
+CREATE_CHUNK = _CREATE_INTO + _values(27) + _CREATE_ONCE
 _CHANGED = (
     "status", "run_state", "version", "attempt", "progress_version", "entered_version",
     "entered_at", "updated_at", "due_at", "next", "write_id", "visited", "reason", "failure_type",

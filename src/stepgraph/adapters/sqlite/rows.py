@@ -5,11 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from stepgraph.model.history import Failure, HistoryRow
 from stepgraph.model.queue import QueueRow
-from stepgraph.model.record import Meta, Record
+from stepgraph.model.record import Meta, Parent, Record
 
 _NO_META = Meta()
+_encode = msgspec.json.Encoder().encode
+_decode_parent = msgspec.json.Decoder(tuple[str, str, str, int, int]).decode
 
 
 @lru_cache(4096)
@@ -22,6 +26,13 @@ def _visited_of(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part)
 
 
+def _parent_text(parent: Parent | None) -> str:
+    if parent is None:
+        return ""
+    p = parent
+    return _encode((p.workflow, p.foreign_id, p.run_id, p.progress_version, p.number)).decode()
+
+
 def record_row(r: Record) -> tuple[Any, ...]:
     """Return the columns of a new run; `run_id` stands last, where an update compares it."""
     meta = r.meta
@@ -29,8 +40,8 @@ def record_row(r: Record) -> tuple[Any, ...]:
         r.workflow, r.foreign_id, r.status, r.run_state, r.version, r.attempt, r.progress_version,
         r.entered_version, r.entered_at, r.created_at, r.updated_at, r.due_at, r.next, r.write_id,
         _visited_text(r.visited), meta.reason, meta.failure_type, meta.failure_text,
-        meta.trace_origin, r.object, r.is_keyed, r.is_announced, r.format,
-        1 <= r.run_state <= 3, r.run_id,
+        meta.trace_origin, meta.trace_parent, _parent_text(meta.parent), r.object, r.is_keyed,
+        r.is_announced, r.format, 1 <= r.run_state <= 3, r.run_id,
     )  # fmt: skip
 
 
@@ -50,10 +61,12 @@ def record_of(row: tuple[Any, ...]) -> Record:
     (
         run_id, workflow, foreign_id, status, run_state, version, attempt, progress_version,
         entered_version, entered_at, created_at, updated_at, due_at, following, write_id, visited,
-        reason, failure_type, failure_text, trace_origin, value, is_keyed, is_announced, form,
+        reason, failure_type, failure_text, trace_origin, trace_parent, parent, value, is_keyed,
+        is_announced, form,
     ) = row  # fmt: skip
-    if reason or failure_type or trace_origin:
-        meta = Meta(reason, failure_type, failure_text, trace_origin)
+    if reason or failure_type or trace_origin or trace_parent or parent:
+        of = Parent(*_decode_parent(parent)) if parent else None
+        meta = Meta(reason, failure_type, failure_text, trace_origin, trace_parent, of)
     else:
         meta = _NO_META
     return Record(

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from stepgraph.model.history import Failure, HistoryRow
 from stepgraph.model.queue import Want
-from stepgraph.model.record import Meta, Record, RunRef
+from stepgraph.model.record import Meta, Parent, Record, RunRef
 from stepgraph.model.record_filter import Page, RecordFilter
 from stepgraph.model.write import Committed, Conflict, Exists, InProgress, Result, UniqueRow, Write
 from stepgraph.ports.lost_runs import LostQuery
@@ -54,7 +54,8 @@ class RecordStoreSuite:
 
     async def test_a_created_run_is_read_back_whole(self, backend: Any) -> None:
         """Every field survives, to the microsecond and the last byte."""
-        meta = Meta("why", "ValueError", "text\n", "app.py:1 main")
+        parent = Parent("w", "f/1", "parent-id", 3, 12)
+        meta = Meta("why", "ValueError", "text\n", "app.py:1 main", "00-a-b-01", parent)
         record = make_record(
             meta=meta, object=b'{"x":"\xc3\xa9"}', visited=(-1, 1, 3), is_keyed=True, due_at=NOW + 7
         )
