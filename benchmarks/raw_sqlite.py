@@ -9,25 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from itertools import chain
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from stepgraph.adapters.sqlite.migrations import migrate
-from stepgraph.adapters.sqlite.batch import (
-    CHANGE,
-    CHANGE_CHUNK,
-    CHUNK,
-    CREATE,
-    CREATE_CHUNK,
-    ENQUEUE,
-    ENQUEUE_CHUNK,
-    FINISH,
-    FINISH_CHUNK,
-    HISTORY,
-    HISTORY_CHUNK,
-)
+from stepgraph.adapters.sqlite.batch import CHANGE, CREATE, ENQUEUE, FINISH, HISTORY
 from stepgraph.adapters.sqlite.rows import change_row, history_row, queue_row, record_row
 from stepgraph.testing.conformance.make import make_record, make_row, make_write
 
@@ -45,25 +32,15 @@ def raw_runs_per_second(path: Path, *, runs: int, order: bytes) -> float:
     for batch in batches:
         for records, history, finished, queued in batch:
             connection.execute("begin immediate")
-            runs_of = (CREATE, CREATE_CHUNK) if not finished else (CHANGE, CHANGE_CHUNK)
-            write_rows(connection, runs_of, records)
-            write_rows(connection, (HISTORY, HISTORY_CHUNK), history)
-            write_rows(connection, (FINISH, FINISH_CHUNK), finished)
-            write_rows(connection, (ENQUEUE, ENQUEUE_CHUNK), queued)
+            (CHANGE if finished else CREATE).execute(connection, records)
+            HISTORY.execute(connection, history)
+            FINISH.execute(connection, finished)
+            ENQUEUE.execute(connection, queued)
             connection.execute("commit")
         connection.execute("pragma wal_checkpoint(passive)").fetchall()
     seconds = time.perf_counter() - started
     connection.close()
     return len(batches) * BATCH / seconds
-
-
-def write_rows(connection: sqlite3.Connection, statements: tuple[str, str], rows: list) -> None:
-    """Write rows in statements of as many rows as the adapter's."""
-    one, chunk = statements
-    whole = len(rows) - len(rows) % CHUNK
-    for first in range(0, whole, CHUNK):
-        connection.execute(chunk, tuple(chain.from_iterable(rows[first : first + CHUNK])))
-    connection.executemany(one, rows[whole:])
 
 
 def _rows(order: bytes) -> list[tuple[list[tuple], list[tuple], list[tuple], list[tuple]]]:

@@ -136,7 +136,7 @@ class Plan:
         consumer = Consumer(
             name,
             self._definition.name,
-            Inbox(settings.concurrency + BATCH),
+            Inbox(settings.concurrency + 3 * BATCH),
             self._instance.clock,
             process_name=process_name,
             group_count=min(settings.parallel_count, slot_count),

@@ -1,36 +1,25 @@
-"""One commit call: many writes in few statements, and who of them won.
-
-Rows go into statements of `CHUNK` rows each. The driver gives up the interpreter's lock for every
-statement and has to win it back from the busy event loop after it: one statement a row made the
-writer thread wait for two thirds of its time.
-"""
+"""One commit call: many writes in few statements, and who of them won."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
 
 from stepgraph.adapters.sqlite.rows import (
     change_row,
+    failure_row,
     history_row,
     queue_row,
     record_of,
     record_row,
 )
+from stepgraph.adapters.sqlite.statement import ManyRows, placeholders
 from stepgraph.model.queue import QueueKey
 from stepgraph.model.record import Record
 from stepgraph.model.write import COMMITTED, Conflict, Exists, InProgress, Result, Write
 
-CHUNK = 64
-
-
-def _values(columns: int, rows: int = CHUNK) -> str:
-    """Return so many rows of placeholders."""
-    row = "(" + ", ".join("?" * columns) + ")"
-    return ", ".join([row] * rows)
-
+_TOGETHER = 256
 
 RECORD_COLUMNS = (
     "run_id, workflow, foreign_id, status, run_state, version, attempt, progress_version,"
@@ -38,43 +27,49 @@ RECORD_COLUMNS = (
     " reason, failure_type, failure_text, trace_origin, trace_parent, parent, object, is_keyed,"
     " is_announced, format"
 )
-_CREATE_INTO = """
+CREATE = ManyRows(
+    """
 insert into run (workflow, foreign_id, status, run_state, version, attempt, progress_version,
     entered_version, entered_at, created_at, updated_at, due_at, next, write_id, visited, reason,
     failure_type, failure_text, trace_origin, trace_parent, parent, object, is_keyed,
     is_announced, format, is_open, run_id)
-values """
-_CREATE_ONCE = " on conflict do nothing"
-CREATE = _CREATE_INTO + _values(27, 1) + _CREATE_ONCE
-CREATE_CHUNK = _CREATE_INTO + _values(27) + _CREATE_ONCE
+values """,
+    placeholders(27),
+    " on conflict do nothing",
+)
 _CHANGED = (
     "status", "run_state", "version", "attempt", "progress_version", "entered_version",
     "entered_at", "updated_at", "due_at", "next", "write_id", "visited", "reason", "failure_type",
     "failure_text", "object", "is_announced", "format", "is_open",
 )  # fmt: skip
-CHANGE = (
-    "update run set "
-    + ", ".join([name + " = ?" for name in _CHANGED])
-    + " where run_id = ? and version = ?"
-)
-CHANGE_ATTEMPT = CHANGE + " and attempt = ?"
-CHANGE_CHUNK = (
+CHANGE = ManyRows(
     "update run set "
     + ", ".join([name + " = new.column" + str(n) for n, name in enumerate(_CHANGED, 1)])
-    + " from (values "
-    + _values(21)
-    + ") as new where run.run_id = new.column20 and run.version = new.column21"
+    + " from (values ",
+    placeholders(21),
+    ") as new where run.run_id = new.column20 and run.version = new.column21",
 )
-_HISTORY_INTO = "insert into history values "
-HISTORY = _HISTORY_INTO + _values(20, 1)
-HISTORY_CHUNK = _HISTORY_INTO + _values(20)
-_ENQUEUE_INTO = "insert or replace into queue values "
-ENQUEUE = _ENQUEUE_INTO + _values(10, 1)
-ENQUEUE_CHUNK = _ENQUEUE_INTO + _values(10)
-_IS_ROW = "(consumer = ? and slot = ? and due_at = ? and id = ?)"
-FINISH = "delete from queue where " + _IS_ROW
+_CHANGE_ATTEMPT = (
+    "update run set "
+    + ", ".join([name + " = ?" for name in _CHANGED])
+    + " where run_id = ? and version = ? and attempt = ?"
+)
+_OBJECT = "nullif(?, x'')"
+HISTORY = ManyRows(
+    """
+insert into history (run_id, version, attempt, write_id, status, run_state, previous_run_state,
+    cause, at, started_at, try_number, actor, reason, role, instance, object)
+values """,
+    placeholders(16, _OBJECT),
+)
+_FAILURE = "insert into history values (" + "?, " * 15 + _OBJECT + ", ?, ?, ?, ?)"
+ENQUEUE = ManyRows("insert or replace into queue values ", placeholders(10))
 # Written out as alternatives: for "in (values ...)" the whole table would be scanned.
-FINISH_CHUNK = "delete from queue where " + " or ".join([_IS_ROW] * CHUNK)
+FINISH = ManyRows(
+    "delete from queue where ",
+    "(consumer = ? and slot = ? and due_at = ? and id = ?)",
+    separator=" or ",
+)
 _UNIQUE = "insert into unique_name values (?, ?, ?)"
 UNIQUE_BODY = "select body from unique_name where scope = ? and key = ?"
 LOOKUP = "select " + RECORD_COLUMNS + " from run where run_id = ?"
@@ -95,44 +90,32 @@ def commit_batch(
             _apply_alone(connection, write, place, results, won)
         else:
             plain.append(place)
-    for first in range(0, len(plain), CHUNK):
-        places = plain[first : first + CHUNK]
+    for first in range(0, len(plain), _TOGETHER):
+        places = plain[first : first + _TOGETHER]
         chunk = [writes[place] for place in places]
         if _apply_chunk(connection, chunk):
             won += chunk
             continue
         for place in places:
             _settle(connection, writes[place], place, results, won)
-    history = [history_row(w.history) for w in won if w.history is not None]
-    _execute(connection, (HISTORY, HISTORY_CHUNK), history)
-    _execute(connection, (FINISH, FINISH_CHUNK), [*chain(*[w.finished for w in won]), *finished])
-    rows = [queue_row(row) for w in won for row in w.enqueue]
-    _execute(connection, (ENQUEUE, ENQUEUE_CHUNK), rows)
+    history = [h for w in won if (h := w.history) is not None]
+    plain_history = [history_row(h) for h in history if h.failure is None]
+    HISTORY.execute(connection, plain_history)
+    if len(plain_history) < len(history):
+        failures = [failure_row(h, f) for h in history if (f := h.failure) is not None]
+        connection.executemany(_FAILURE, failures)
+    FINISH.execute(connection, [*chain.from_iterable([w.finished for w in won]), *finished])
+    ENQUEUE.execute(connection, [queue_row(row) for w in won for row in w.enqueue])
     return results
-
-
-def _execute(
-    connection: sqlite3.Connection, statements: tuple[str, str], rows: Sequence[tuple[Any, ...]]
-) -> int:
-    """Execute for all rows, in whole chunks and then one by one; return how many rows changed."""
-    one, chunk = statements
-    whole = len(rows) - len(rows) % CHUNK
-    changed = 0
-    for first in range(0, whole, CHUNK):
-        names = tuple(chain.from_iterable(rows[first : first + CHUNK]))
-        changed += connection.execute(chunk, names).rowcount
-    if whole < len(rows):
-        changed += connection.executemany(one, rows[whole:]).rowcount
-    return changed
 
 
 def _apply_chunk(connection: sqlite3.Connection, chunk: Sequence[Write]) -> bool:
     """Apply the runs of a chunk, all creates or all changes; return whether all of them won."""
     if chunk[0].expected_version == 0:
         rows = [record_row(w.record) for w in chunk]
-        return _execute(connection, (CREATE, CREATE_CHUNK), rows) == len(chunk)
+        return CREATE.execute(connection, rows) == len(chunk)
     rows = [(*change_row(w.record), w.expected_version) for w in chunk]
-    return _execute(connection, (CHANGE, CHANGE_CHUNK), rows) == len(chunk)
+    return CHANGE.execute(connection, rows) == len(chunk)
 
 
 def _settle(
@@ -169,13 +152,13 @@ def _apply_alone(
         results[place] = Conflict(_look_up(connection, write.record.run_id))
         return
     if write.expected_version == 0:
-        changed = connection.execute(CREATE, record_row(write.record)).rowcount
+        changed = CREATE.execute(connection, [record_row(write.record)])
     elif write.expected_attempt is None:
         names = (*change_row(write.record), write.expected_version)
-        changed = connection.execute(CHANGE, names).rowcount
+        changed = CHANGE.execute(connection, [names])
     else:
         names = (*change_row(write.record), write.expected_version, write.expected_attempt)
-        changed = connection.execute(CHANGE_ATTEMPT, names).rowcount
+        changed = connection.execute(_CHANGE_ATTEMPT, names).rowcount
     if not changed:
         results[place] = _lost(connection, write)
         return

@@ -103,7 +103,7 @@ class SQLiteLostRuns(LostRuns):
                 connection.execute(_ADOPT, (now, run_id))
                 slot = slot_of(run_id, SLOT_COUNT)
                 row = (rows[status], slot, now, run_id, workflow, foreign_id, run_id, version)
-                connection.execute(ENQUEUE, (*row, attempt, b""))
+                ENQUEUE.execute(connection, [(*row, attempt, b"")])
             return len(found)
 
         return await self._file.write(adopt)

@@ -67,8 +67,8 @@ class SQLiteWorkQueue(WorkQueue):
 
         def move(connection: sqlite3.Connection) -> None:
             for key, row in rows:
-                if key is None or connection.execute(FINISH, key).rowcount:
-                    connection.execute(ENQUEUE, queue_row(row))
+                if key is None or FINISH.execute(connection, [key]):
+                    ENQUEUE.execute(connection, [queue_row(row)])
 
         await self._file.write(move)
 
@@ -77,7 +77,7 @@ class SQLiteWorkQueue(WorkQueue):
 
         def move(connection: sqlite3.Connection) -> None:
             for row in rows:
-                if connection.execute(FINISH, row.key).rowcount:
+                if FINISH.execute(connection, [row.key]):
                     connection.execute(_PARK, (*queue_row(row), error, now))
 
         await self._file.write(move)
@@ -100,7 +100,7 @@ class SQLiteWorkQueue(WorkQueue):
                     consumer, slot, _, row_id, *names = found
                     workflow, foreign_id, run_id, version, _, body = names
                     row = (consumer, slot, now, row_id, workflow, foreign_id, run_id, version, 0)
-                    connection.execute(ENQUEUE, (*row, body))
+                    ENQUEUE.execute(connection, [(*row, body)])
                     count += 1
             return count
 

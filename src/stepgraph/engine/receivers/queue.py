@@ -14,8 +14,8 @@ class QueueReceiver:
     """Feeds an inbox with due rows.
 
     What this process commits for a slot that it holds is offered at once, with its record; the row
-    stays in the store until it is finished. While the store may hold older rows that did not fit
-    (`is_hungry`), offers are refused, so that the oldest work goes first.
+    stays in the store until it is finished. While the store is known to hold rows that did not fit
+    (`is_behind`), offers are refused, so that the oldest work goes first.
     """
 
     def __init__(self, consumer: str, inbox: Inbox, ask: Callable[[], None]) -> None:
@@ -23,17 +23,17 @@ class QueueReceiver:
         self.consumer = consumer
         self.inbox = inbox
         self.is_hungry = True
+        self.is_behind = False
         self._ask = ask
         self._is_fetching = False
-        self._was_refused = False
+        self._was_woken = False
         self._left_meanwhile: set[QueueKey] = set()
         inbox.on_room(self._ask_if_hungry)
 
     def wake(self) -> None:
         """Know that the store may have due rows."""
-        if not self.is_hungry:
-            self.is_hungry = True
-        self._was_refused = True
+        self.is_hungry = True
+        self._was_woken = True
         self._ask_if_hungry()
 
     def _ask_if_hungry(self) -> None:
@@ -42,16 +42,16 @@ class QueueReceiver:
 
     def hand_over(self, row: QueueRow, record: Record, loaded_at: float) -> None:
         """Take a due row that this process has just committed, with its record."""
-        if self.is_hungry or self._is_fetching:
-            self._was_refused = True
-            self._ask_if_hungry()
-            return
-        work = work_of_row(row, self)
-        work.record = record
-        work.loaded_at = loaded_at
-        if not self.inbox.offer(work):
-            self.is_hungry = True
-            self._was_refused = True
+        if not self.is_behind:
+            work = work_of_row(row, self)
+            work.record = record
+            work.loaded_at = loaded_at
+            if self.inbox.offer(work):
+                return
+            self.is_behind = True
+        self.is_hungry = True
+        self._was_woken = True
+        self._ask_if_hungry()
 
     def want(self) -> Want | None:
         """Say what to fetch, or None if there is nothing to ask or no room for it.
@@ -64,7 +64,7 @@ class QueueReceiver:
         if inbox.room < max(1, inbox.window // 2):
             return None
         self._is_fetching = True
-        self._was_refused = False
+        self._was_woken = False
         self._left_meanwhile.clear()
         limit = inbox.window + len(inbox.in_hand)
         return Want(self.consumer, tuple(inbox.slots), 0, limit)
@@ -84,8 +84,9 @@ class QueueReceiver:
             elif row.key not in self._left_meanwhile:
                 is_refused |= not self.inbox.offer(work_of_row(row, self))
         self._left_meanwhile.clear()
-        self.is_hungry = count >= want.limit or is_refused or self._was_refused
-        if self.is_hungry and self._was_refused and not is_refused:
+        self.is_behind = count >= want.limit or is_refused
+        self.is_hungry = self.is_behind or self._was_woken
+        if self._was_woken and not is_refused:
             self._ask_if_hungry()
 
     def failed(self) -> None:
