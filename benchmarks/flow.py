@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
@@ -31,8 +32,8 @@ def make_order(number: int) -> Order:
     return Order(f"customer-{number}", "Main Street 12, 1234 AB Amsterdam, Netherlands", 4990, lines)
 
 
-def three_steps() -> Builder[Order, Status]:
-    """Return the workflow."""
+def three_steps(note: Callable[[str], None] = lambda _: None) -> Builder[Order, Status]:
+    """Return the workflow; `note` is told the id of each run in its last step."""
     orders = Builder("orders", Order, Status)
 
     @orders.step(Status.PLACED)
@@ -46,6 +47,7 @@ def three_steps() -> Builder[Order, Status]:
 
     @orders.step(Status.PACKED)
     async def send(run: Run[Order, Status]) -> Literal[Status.SENT]:
+        note(run.id)
         return Status.SENT
 
     return orders

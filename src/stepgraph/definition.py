@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import IntEnum
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_origin, is_typeddict
 
 from stepgraph.model.graph import StatusGraph
 from stepgraph.model.options import WorkflowSettings
@@ -145,6 +145,12 @@ class Definition(Generic[O, S]):
     def functions(self) -> tuple[Function, ...]:
         """Every function of the user's that may ask for resources."""
         return (*self.handlers, *self.hooks, *self.connectors)
+
+    @cached_property
+    def object_class(self) -> type[Any]:
+        """The class that the objects have when the program runs: dict for what is written so."""
+        is_mapping = is_typeddict(self.object_type) or get_origin(self.object_type) is dict
+        return dict if is_mapping else self.object_type
 
     @cached_property
     def fingerprint(self) -> str:

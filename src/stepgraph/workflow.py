@@ -258,25 +258,23 @@ async def _trigger_chunk(
         if len(answers) == len(chunk):
             all_there.set()
 
-    def submit(place: int, wish: Wish) -> None:
-        def done(written: Write, answer: Answer) -> None:
-            try:
-                if isinstance(answer, WorkflowError):
-                    raise answer
-                result = TriggerResult(wish.foreign_id, run_id_of(written, answer))
-            except WorkflowError as error:
-                result = TriggerResult(wish.foreign_id, written.record.run_id, error)
-            settle(place, result)
+    def done(place: int, write: Write, answer: Answer) -> None:
+        foreign_id = write.record.foreign_id
+        try:
+            if isinstance(answer, WorkflowError):
+                raise answer
+            result = TriggerResult(foreign_id, run_id_of(write, answer))
+        except WorkflowError as error:
+            result = TriggerResult(foreign_id, write.record.run_id, error)
+        settle(place, result)
 
+    for place, wish in enumerate(chunk):
         try:
             write = write_of(supervisor, wish, origin)
         except WorkflowError as error:
             settle(place, TriggerResult(wish.foreign_id, "", error))
         else:
-            supervisor.instance.committer.submit(write, done)
-
-    for place, wish in enumerate(chunk):
-        submit(place, wish)
+            supervisor.instance.committer.submit(write, done, place)
     await all_there.wait()
     return [answers[place] for place in range(len(chunk))]
 

@@ -77,7 +77,7 @@ def answers(kind: type[Any], answer: Any) -> Any:
 
 def stale(decide: Any) -> Any:
     """Return a Memory that finds staleness in another way."""
-    return broken(MemoryRecordStore, _stale=decide)
+    return broken(MemoryRecordStore, _change_refusal=decide)
 
 
 def loser_queues() -> Any:
@@ -310,15 +310,17 @@ MUTANTS: dict[str, Any] = {
     "a_run_is_found_by_its_id": lambda: after(MemoryRecordStore, "find", lambda ref: None),
     "a_stale_version_is_refused_and_leaves_nothing": loser_queues,
     "a_winner_deletes_its_row_and_adds_the_next": deletes_last,
-    "of_twenty_writers_one_wins": lambda: stale(lambda self, write: None),
+    "of_twenty_writers_one_wins": lambda: stale(lambda self, write, stored: None),
     "each_write_of_a_call_is_answered_by_itself": all_or_nothing,
-    "a_change_of_an_unknown_run_is_a_conflict": lambda: stale(lambda self, write: None),
+    "a_change_of_an_unknown_run_is_a_conflict": lambda: stale(
+        lambda self, write, stored: None if stored is not None else COMMITTED
+    ),
     "a_repeated_write_is_answered_as_the_first_time": lambda: broken(
         MemoryRecordStore, _has_won=lambda self, write: False
     ),
     "a_run_id_that_is_there_exists": lambda: answers(Exists, COMMITTED),
     "a_second_open_run_is_refused": lambda: broken(
-        MemoryRecordStore, _create_refusal=lambda self, write: None
+        MemoryRecordStore, _create_refusal=lambda self, write, stored: None
     ),
     "an_ended_run_frees_its_foreign_id": lambda: writes(
         lambda w: replace(w, record=replace(w.record, run_state=min(3, w.record.run_state)))

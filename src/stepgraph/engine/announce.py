@@ -51,6 +51,13 @@ class Place(NamedTuple):
     timeout_consumer: str = ""
     has_inbox: bool = False
 
+    @property
+    def next(self) -> Next:
+        """Say what a run that comes into this status waits for."""
+        if self.is_terminal:
+            return ""
+        return "step" if self.consumer else "no_step"
+
 
 class ChangeBody(msgspec.Struct, frozen=True, array_like=True):
     """What a hook's row says beside the run's id and version; texts stay in the history."""
@@ -93,6 +100,7 @@ class Announcer:
         """
         self.workflow = workflow
         self.places = places
+        self.following: dict[int, Next] = {status: p.next for status, p in places.items()}
         self.is_relayed = is_relayed
         self.hooks = hooks
         self._slot_count = slot_count
@@ -101,13 +109,6 @@ class Announcer:
         self._inbox = inbox_consumer(workflow)
         self._pull = pull_consumer(workflow)
         self._delete = delete_consumer(workflow)
-
-    def next_of(self, status: int) -> Next:
-        """Say what a run that comes into `status` waits for."""
-        place = self.places[status]
-        if place.is_terminal:
-            return ""
-        return "step" if place.consumer else "no_step"
 
     def work_row(
         self, foreign_id: str, run_id: str, status: int, version: int, due_at: int

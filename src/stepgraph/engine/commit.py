@@ -6,13 +6,15 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from stepgraph.engine.tasks import Tasks
 from stepgraph.errors import OutcomeUnknownError, RefusedError, UnavailableError
 from stepgraph.model.fact import BatchCommitted, Fact
 from stepgraph.model.queue import QueueKey
-from stepgraph.model.write import BUSY, Busy, Committed, Refused, Result, Write
+from stepgraph.model.write import Busy, Committed, Refused, Result, Write
 from stepgraph.ports.clock import elapsed_seconds, pause_seconds
 from stepgraph.ports.record_store import RecordStore
 
@@ -25,22 +27,30 @@ _BUSY_SECONDS = (0.001, 0.05)
 _AWAY_SECONDS = (0.02, 1.0)
 
 Answer: TypeAlias = Result | UnavailableError
-Done: TypeAlias = Callable[[Write, Answer], None]
+T = TypeVar("T")
 
 
-class Pending:
-    """A write on its way; `is_withdrawn` takes it back if it was not sent yet."""
+class Pending(Struct, eq=False):
+    """A write on its way; `done` is called once with `about`, the write and its answer.
 
-    __slots__ = ("deadline", "done", "is_doubtful", "is_withdrawn", "tries", "write")
+    `is_withdrawn` takes it back if it was not sent yet. `deadline` is set by the first call that
+    fails, and is when the write is given up.
+    """
 
-    def __init__(self, write: Write, done: Done, deadline: float) -> None:
-        """Promise to call `done` once, unless withdrawn."""
-        self.write = write
-        self.done = done
-        self.deadline = deadline
-        self.is_withdrawn = False
-        self.is_doubtful = False
-        self.tries = 0
+    write: Write
+    done: Callable[[Any, Write, Answer], None]
+    about: Any
+    is_withdrawn: bool = False
+    is_doubtful: bool = False
+    tries: int = 0
+    deadline: float = 0.0
+
+    def is_over(self) -> bool:
+        """Return whether the write has been tried for long enough."""
+        now = elapsed_seconds()
+        if not self.deadline:
+            self.deadline = now + LIMIT_SECONDS
+        return now >= self.deadline
 
 
 class Lane:
@@ -62,7 +72,8 @@ class Lane:
     def push(self, pending: Pending) -> None:
         """Put a write into the next call that has room for it."""
         self._pending.append(pending)
-        self._stir()
+        if not self._is_stirred:
+            self._stir()
 
     def finish(self, keys: Sequence[QueueKey], gone: Callable[[], None] | None) -> None:
         """Delete rows whose work came to nothing, with the next call."""
@@ -72,10 +83,9 @@ class Lane:
         self._stir()
 
     def _stir(self) -> None:
-        if not self._is_stirred:
-            self._is_stirred = True
-            self._wake.set()
-            self._idle.clear()
+        self._is_stirred = True
+        self._wake.set()
+        self._idle.clear()
 
     async def drained(self) -> None:
         """Wait until everything that was pushed has its answer."""
@@ -107,6 +117,25 @@ class Lane:
 
     def _take(self) -> list[Pending]:
         """Take what one call may carry: at most one write of a run, or one create of an owner."""
+        pending = self._pending
+        if len(pending) <= MAX_WRITES:
+            batch = list(pending)
+            if self._fits(batch):
+                pending.clear()
+                return batch
+        return self._choose()
+
+    def _fits(self, batch: list[Pending]) -> bool:
+        """Return whether a batch can go as it is, which is nearly always so."""
+        records = [p.write.record for p in batch if not p.is_withdrawn]
+        if len({record.run_id for record in records}) < len(batch):
+            return False
+        if self._is_creating and len({(r.workflow, r.foreign_id) for r in records}) < len(batch):
+            return False
+        return sum([len(record.object) for record in records]) <= MAX_BYTES
+
+    def _choose(self) -> list[Pending]:
+        """Take writes one by one; what must wait for the next call keeps its order."""
         batch: list[Pending] = []
         held: list[Pending] = []
         seen: set[Hashable] = set()
@@ -174,12 +203,11 @@ class Lane:
     ) -> None:
         """Keep the same writes with the same ids for the next call, as long as their limit."""
         is_doubtful = isinstance(error, OutcomeUnknownError)
-        now = elapsed_seconds()
         kept: list[Pending] = []
         for pending in batch:
             pending.is_doubtful |= is_doubtful
             pending.tries += 1
-            if now < pending.deadline:
+            if not pending.is_over():
                 kept.append(pending)
                 continue
             kind = OutcomeUnknownError if pending.is_doubtful else UnavailableError
@@ -192,17 +220,20 @@ class Lane:
     def _answer(self, batch: list[Pending], results: Sequence[Result]) -> None:
         won: list[Write] = []
         for pending, result in zip(batch, results, strict=True):
-            if result is BUSY or type(result) is Busy:
-                self._ask_again(pending)
-                continue
             if type(result) is Committed:
                 won.append(pending.write)
-            self._committer.tell(pending, result)
+            elif type(result) is Busy:
+                self._ask_again(pending)
+                continue
+            try:
+                pending.done(pending.about, pending.write, result)
+            except Exception:
+                self._committer.drop(pending)
         if won:
             self._committer.committed(won)
 
     def _ask_again(self, pending: Pending) -> None:
-        if elapsed_seconds() >= pending.deadline:
+        if pending.is_over():
             text = f"run {pending.write.record.run_id} stayed locked by another session"
             self._committer.tell(pending, UnavailableError(text))
             return
@@ -223,14 +254,14 @@ class Committer:
         self,
         store: RecordStore,
         committed: Callable[[Sequence[Write]], None],
-        observe: Callable[[Fact], None] | None = None,
+        observers: Sequence[Callable[[Fact], None]] = (),
     ) -> None:
         """Write to `store`; `committed` is told the winners of each call, after their answers."""
         # Asking for the running loop costs a system call each time, so it is asked for once.
         self._loop = asyncio.get_running_loop()
         self._store = store
         self.committed = committed
-        self._observe = observe
+        self._observers = observers
         self._creates = Lane(self, is_creating=True)
         self._changes = Lane(self, is_creating=False)
 
@@ -239,10 +270,10 @@ class Committer:
         tasks.start(self._creates.run(), "commit creates")
         tasks.start(self._changes.run(), "commit changes")
 
-    def submit(self, write: Write, done: Done, limit_seconds: float = LIMIT_SECONDS) -> Pending:
-        """Commit `write` soon and call `done` with its answer, on the event loop."""
-        pending = Pending(write, done, elapsed_seconds() + limit_seconds)
-        (self._creates if write.expected_version == 0 else self._changes).push(pending)
+    def submit(self, write: Write, done: Callable[[T, Write, Answer], None], about: T) -> Pending:
+        """Commit `write` soon and call `done` with `about` and its answer, on the event loop."""
+        pending = Pending(write, done, about)
+        (self._changes if write.expected_version else self._creates).push(pending)
         return pending
 
     def finish(self, keys: Sequence[QueueKey], gone: Callable[[], None] | None = None) -> None:
@@ -255,16 +286,7 @@ class Committer:
         A cancelled caller's write is withdrawn if it was not sent yet; else it completes.
         """
         answer: asyncio.Future[Result] = self._loop.create_future()
-
-        def done(_: Write, result: Answer) -> None:
-            if answer.done():
-                return
-            if isinstance(result, UnavailableError):
-                answer.set_exception(result)
-            else:
-                answer.set_result(result)
-
-        pending = self.submit(write, done)
+        pending = self.submit(write, _resolve, answer)
         try:
             return await answer
         except asyncio.CancelledError:
@@ -278,17 +300,33 @@ class Committer:
 
     async def send(self, writes: Sequence[Write], finished: Sequence[QueueKey]) -> Sequence[Result]:
         """Make one call of the store."""
-        if self._observe is None:
+        if not self._observers:
             return await self._store.commit(writes, finished)
         started = elapsed_seconds()
         results = await self._store.commit(writes, finished)
         committed = sum(1 for result in results if type(result) is Committed)
-        self._observe(BatchCommitted(len(writes), committed, elapsed_seconds() - started))
+        fact = BatchCommitted(len(writes), committed, elapsed_seconds() - started)
+        for observe in self._observers:
+            observe(fact)
         return results
 
     def tell(self, pending: Pending, answer: Answer) -> None:
-        """Give a write its answer; an error in the taker must not harm the other takers."""
+        """Give a write its answer."""
         try:
-            pending.done(pending.write, answer)
+            pending.done(pending.about, pending.write, answer)
         except Exception:
-            _logger.exception("an answer for run %s was dropped", pending.write.record.run_id)
+            self.drop(pending)
+
+    def drop(self, pending: Pending) -> None:
+        """Log the present error of a write's taker, which must not harm the other takers."""
+        _logger.exception("an answer for run %s was dropped", pending.write.record.run_id)
+
+
+def _resolve(answer: asyncio.Future[Result], _: Write, result: Answer) -> None:
+    """Answer the caller that waits, if it still does."""
+    if answer.done():
+        return
+    if isinstance(result, UnavailableError):
+        answer.set_exception(result)
+    else:
+        answer.set_result(result)

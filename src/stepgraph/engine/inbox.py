@@ -14,8 +14,8 @@ BATCH = 500
 class Inbox:
     """Ready work in order of arrival, and everything in hand by its id: one work a run at a time.
 
-    `window` bounds what is in hand. `room` callbacks of receivers are called when half of it is
-    free again.
+    `window` bounds what is in hand. Receivers that set `is_asked_for_room` are called when half of
+    it is free again.
     """
 
     def __init__(self, window: int) -> None:
@@ -29,6 +29,7 @@ class Inbox:
         self._emptied.set()
         self._left = asyncio.Event()
         self._has_room: list[Callable[[], None]] = []
+        self.is_asked_for_room = True
         self.is_closed = False
 
     @property
@@ -37,19 +38,22 @@ class Inbox:
         return 0 if self.is_closed else self.window - len(self.in_hand)
 
     def on_room(self, call: Callable[[], None]) -> None:
-        """Call a receiver's function whenever half of the window is free."""
+        """Call a receiver's function when there is room that was asked for."""
         self._has_room.append(call)
 
     def offer(self, work: Work) -> bool:
         """Take work in; False if there is no room, or the same run is in hand already."""
-        if len(self.in_hand) >= self.window or self.is_closed or work.id in self.in_hand:
+        in_hand = self.in_hand
+        if len(in_hand) >= self.window or self.is_closed or work.id in in_hand:
             return False
         if work.slot not in self.slots:
             return False
-        self.in_hand[work.id] = work
+        if not self._ready:
+            self._arrived.set()
+        if not in_hand:
+            self._emptied.clear()
+        in_hand[work.id] = work
         self._ready.append(work)
-        self._arrived.set()
-        self._emptied.clear()
         return True
 
     async def take(self, limit: int) -> list[Work]:
@@ -62,17 +66,18 @@ class Inbox:
 
     def leave(self, work: Work) -> None:
         """Drop work from hand."""
-        if self.in_hand.get(work.id) is work:
-            del self.in_hand[work.id]
-            left = len(self.in_hand)
+        in_hand = self.in_hand
+        if in_hand.get(work.id) is work:
+            del in_hand[work.id]
             self._left.set()
-            if left == 0:
+            if not in_hand:
                 self._emptied.set()
-            if left <= self.window // 2:
+            if self.is_asked_for_room and len(in_hand) <= self.window // 2:
                 self.ask()
 
     def ask(self) -> None:
         """Have every receiver fetch what it knows to be there."""
+        self.is_asked_for_room = False
         for call in self._has_room:
             call()
 

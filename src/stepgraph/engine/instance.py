@@ -43,11 +43,11 @@ class Instance:
         self.tasks = Tasks()
         self.threads = Threads()
         self.store = backend.record_store
-        self.committer = Committer(self.store, self._committed, self.observe)
+        self.observers: list[Callable[[Fact], None]] = []
+        self.committer = Committer(self.store, self._committed, self.observers)
         self.reader = QueueReader(backend.work_queue, clock, _PULSE_SECONDS)
         self.mover = RowMover(backend.work_queue, self.tasks, self._expect)
         self.awaiting = Awaiting(self.store)
-        self.observers: list[Callable[[Fact], None]] = []
         self._backends: list[Backend] = []
         self._memberships: dict[int, Membership] = {}
         self._hint_timer: asyncio.TimerHandle | None = None
@@ -136,12 +136,12 @@ class Instance:
             history = write.history
             if history is not None and history.attempt == 0:
                 record = write.record
-                self.observe(
-                    RunMoved(
-                        record.workflow, record.run_id, record.version, record.status,
-                        record.run_state, history.previous_run_state,
-                    )
+                moved = RunMoved(
+                    record.workflow, record.run_id, record.version, record.status,
+                    record.run_state, history.previous_run_state,
                 )  # fmt: skip
+                for observe in self.observers:
+                    observe(moved)
 
     def _hint_soon(self) -> None:
         if self.backend.hints is not None and self._hint_timer is None:

@@ -76,7 +76,7 @@ class Moves:
         run_id, foreign_id, status = creation.run_id, creation.foreign_id, creation.status
         write_id = self._identity.write_id()
         due_at = now if creation.due_at is None else max(now, creation.due_at)
-        following = self._announcer.next_of(status)
+        following = self._announcer.following[status]
         if due_at > now and following == "step":
             following = "delay"
         record = Record(
@@ -108,12 +108,17 @@ class Moves:
         run_state = _COMPLETED if place.is_terminal else _RUNNING
         write_id = self._identity.write_id()
         run_id, foreign_id = record.run_id, record.foreign_id
-        following = self._announcer.next_of(status)
+        following = announcer.following[status]
+        meta = record.meta
+        if meta.reason or meta.failure_type:
+            meta = meta.saying("")
+        visited = self._visits.get((record.visited, status))
+        if visited is None:
+            visited = self._visited(record.visited, status)
         moved = Record(
             run_id, record.workflow, foreign_id, status, run_state, version, 0, version, version,
-            now, record.created_at, now, now, following, write_id,
-            self._visited(record.visited, status), self._cleared(record.meta), data,
-            record.is_keyed, self._announcer.is_relayed,
+            now, record.created_at, now, now, following, write_id, visited, meta, data,
+            record.is_keyed, announcer.is_relayed,
         )  # fmt: skip
         history = HistoryRow(
             run_id, version, 0, write_id, status, run_state, record.run_state, by.cause, now,
@@ -334,20 +339,12 @@ class Moves:
         """Return what history keeps of an object: nothing if it is as before."""
         return data if self._keeps_objects and data != before else None
 
-    def _cleared(self, meta: Meta) -> Meta:
-        """Return what still holds for a run that made progress: where it came from."""
-        if not (meta.reason or meta.failure_type or meta.failure_text):
-            return meta
-        return meta.saying("")
-
     def _visited(self, visited: tuple[int, ...], status: int) -> tuple[int, ...]:
         """Return the visited statuses with one more; the few that occur are remembered."""
-        found = self._visits.get((visited, status))
-        if found is None:
-            if len(self._visits) > _VISITED_LIMIT:
-                self._visits.clear()
-            found = tuple(sorted({*visited, status}))
-            self._visits[(visited, status)] = found
+        if len(self._visits) > _VISITED_LIMIT:
+            self._visits.clear()
+        found = tuple(sorted({*visited, status}))
+        self._visits[(visited, status)] = found
         return found
 
 

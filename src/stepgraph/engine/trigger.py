@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, get_origin, is_typeddict
+from typing import Any
 
 from msgspec import Struct
 
@@ -41,8 +41,9 @@ def write_of(supervisor: Supervisor, wish: Wish, origin: str) -> Write:
     status = wish.status if wish.status is not None else supervisor.default_start
     if type(status) is not definition.status_type:
         raise InputError(f"{status!r} is not a {definition.status_type.__name__}")
-    place = supervisor.announcer.places[status.value]
-    if place.is_terminal or status.value not in supervisor.known_statuses:
+    number = int(status)
+    place = supervisor.announcer.places[number]
+    if place.is_terminal or number not in supervisor.known_statuses:
         raise InputError(
             f"a run cannot start in {status.name}: nothing leads out of it."
             f" Start in one of {[s.name for s in definition.starts]} or another with a step"
@@ -58,15 +59,14 @@ def write_of(supervisor: Supervisor, wish: Wish, origin: str) -> Write:
     _check_object(definition, wish.initial, data)
     due_at = _due_at(wish.after, now)
     meta = Meta(trace_origin=origin)
-    creation = Creation(run_id, foreign_id, status.value, data, meta, due_at, key is not None)
+    creation = Creation(run_id, foreign_id, number, data, meta, due_at, key is not None)
     return supervisor.moves.created(creation)
 
 
 def _check_object(definition: Definition[Any, Any], initial: object, data: bytes) -> None:
     """Refuse an object that a step could not read back: of another class, or with wrong fields."""
     object_type = definition.object_type
-    is_mapping = is_typeddict(object_type) or get_origin(object_type) is dict
-    if not isinstance(initial, dict if is_mapping else object_type):
+    if not isinstance(initial, definition.object_class):
         raise InputError(
             f"the object is a {type(initial).__name__}; the runs of {definition.name!r} have a"
             f" {object_type.__name__}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from stepgraph.model.event import Delivery
 from stepgraph.model.queue import QueueKey, QueueRow
 from stepgraph.model.record import Record, RunRef
@@ -19,68 +21,40 @@ class Source(Protocol):
         ...
 
 
-class Work:
+class Work(Struct, eq=False):
     """What a delivery means while it is in hand.
 
     `key` is the queue row to delete with the effect; `delivery` the stream's event to acknowledge
-    after it. `record` is what was looked up at `loaded_at` (loop time), if it was. `stop_reason`
-    says why a running function is to be dropped: "time limit", "moved", "role lost" or "stop".
+    after it; `named` the run where there is no row. `record` is what was looked up, or committed
+    together with the row, at `loaded_at` (loop time); `is_fit` says that the work is about just
+    this version and attempt of it. `stop_reason` says why a running function is to be dropped: "time
+    limit", "moved", "role lost" or "stop".
     """
 
-    __slots__ = (
-        "_ref",
-        "attempt",
-        "body",
-        "delivery",
-        "due_at",
-        "id",
-        "is_postponed",
-        "key",
-        "loaded_at",
-        "record",
-        "row",
-        "run",
-        "slot",
-        "source",
-        "started_at",
-        "stop_reason",
-        "task",
-        "version",
-    )
-
-    def __init__(
-        self, source: Source, work_id: str, slot: int, ref: RunRef | None, row: QueueRow | None
-    ) -> None:
-        """Name the work by its row, or by `ref` where it has none."""
-        self.source = source
-        self.id = work_id
-        self.slot = slot
-        self.row = row
-        self._ref = ref
-        if row is None:
-            self.key: QueueKey | None = None
-            self.version = self.attempt = self.due_at = 0
-            self.body = b""
-        else:
-            self.key = row.key
-            self.version = row.version
-            self.attempt = row.attempt
-            self.due_at = row.due_at
-            self.body = row.body
-        self.delivery: Delivery | None = None
-        self.record: Record | None = None
-        self.loaded_at = 0.0
-        self.started_at = 0.0
-        self.stop_reason = ""
-        self.is_postponed = False
-        self.task: asyncio.Task[Any] | None = None
-        self.run: Run[Any, Any] | None = None
+    source: Source
+    id: str
+    slot: int
+    row: QueueRow | None = None
+    key: QueueKey | None = None
+    version: int = 0
+    attempt: int = 0
+    due_at: int = 0
+    record: Record | None = None
+    loaded_at: float = 0.0
+    is_fit: bool = False
+    named: RunRef | None = None
+    delivery: Delivery | None = None
+    started_at: float = 0.0
+    stop_reason: str = ""
+    is_postponed: bool = False
+    task: asyncio.Task[Any] | None = None
+    run: Run[Any, Any] | None = None
 
     @property
     def ref(self) -> RunRef:
         """Return where the run is found."""
-        if self._ref is not None:
-            return self._ref
+        if self.named is not None:
+            return self.named
         if self.row is None:
             raise ValueError("work needs a row or a reference")
         return RunRef(self.row.workflow, self.row.foreign_id, self.row.run_id)
@@ -91,6 +65,11 @@ class Work:
         return (self.key,) if self.key is not None else ()
 
 
-def work_of_row(row: QueueRow, source: Source) -> Work:
-    """Return the work that a queue row asks for."""
-    return Work(source, row.id, row.slot, None, row)
+def work_of_row(
+    row: QueueRow, source: Source, record: Record | None = None, loaded_at: float = 0.0
+) -> Work:
+    """Return the work that a queue row asks for; `record` was committed together with the row."""
+    return Work(
+        source, row.id, row.slot, row, row.key, row.version, row.attempt, row.due_at, record,
+        loaded_at, record is not None,
+    )  # fmt: skip

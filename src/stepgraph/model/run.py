@@ -112,7 +112,10 @@ class Run(Snapshot[O, S]):
 
     def __init__(self, record: Record, status: S, value: O, name: WorkName) -> None:
         """Hand out `record`; `name` names the piece of work and carries its clock."""
-        super().__init__(record, status, value)
+        # Set here, not by the parent: a second call would cost as much as the rest.
+        self._record = record
+        self._status = status
+        self._object = value
         self._name = name
         self._stop_reason = ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import uuid
+from itertools import count
 
 _RUN_NAMESPACE = uuid.UUID("6f0c6b5e-6c0f-5b0e-9a37-5d1a3f0f9b11")
 
@@ -22,14 +23,13 @@ class Identity:
             int.from_bytes(os.urandom(16), "big") if seed is None else seed
         )
         self._prefix = self._random.getrandbits(64).to_bytes(8, "big")
-        self._count = 0
+        self._counter = count(1)
         self._millisecond = 0
         self._sequence = 0
 
     def write_id(self) -> bytes:
         """Return 16 bytes that no other write has."""
-        self._count += 1
-        return self._prefix + self._count.to_bytes(8, "big")
+        return self._prefix + next(self._counter).to_bytes(8, "big")
 
     def run_id(self, now: int) -> str:
         """Return a UUIDv7 for the instant `now`, above every earlier one of this instance."""

@@ -41,46 +41,57 @@ class MemoryRecordStore(RecordStore):
         return results
 
     def _apply(self, write: Write) -> Result:
-        refusal = self._create_refusal(write) if write.expected_version == 0 else self._stale(write)
+        storage = self._storage
+        record = write.record
+        run_id = record.run_id
+        stored = storage.records.get(run_id)
+        if write.expected_version == 0:
+            refusal = self._create_refusal(write, stored)
+        else:
+            refusal = self._change_refusal(write, stored)
+        if refusal is None and write.unique:
+            refusal = self._take_names(write, stored)
         if refusal is not None:
             return refusal
-        storage = self._storage
-        for row in write.unique:
-            if (row.scope, row.key) in storage.unique:
-                return Conflict(storage.records.get(write.record.run_id))
-        for row in write.unique:
-            storage.unique[(row.scope, row.key)] = row.body
-        record = write.record
-        owner = (record.workflow, record.foreign_id)
         if write.expected_version == 0:
-            storage.runs_of.setdefault(owner, []).append(record.run_id)
+            owner = (record.workflow, record.foreign_id)
+            storage.runs_of.setdefault(owner, []).append(run_id)
+            storage.history[run_id] = []
             if record.is_open:
-                storage.open_runs[owner] = record.run_id
-        elif not record.is_open and storage.open_runs.get(owner) == record.run_id:
-            del storage.open_runs[owner]
-        storage.records[record.run_id] = record
+                storage.open_runs[owner] = run_id
+        elif record.run_state > 3:
+            owner = (record.workflow, record.foreign_id)
+            if storage.open_runs.get(owner) == run_id:
+                del storage.open_runs[owner]
+        storage.records[run_id] = record
         if write.history is not None:
-            storage.history.setdefault(record.run_id, []).append(write.history)
+            storage.history[run_id].append(write.history)
         for key in write.finished:
             storage.finish(key)
-        for queued in write.enqueue:
-            storage.queue(queued.consumer, queued.slot).put(queued)
+        for row in write.enqueue:
+            storage.queue(row.consumer, row.slot).put(row)
         return COMMITTED
 
-    def _create_refusal(self, write: Write) -> Result | None:
+    def _take_names(self, write: Write, stored: Record | None) -> Result | None:
+        """Take the write's unique names, or say that one of them is taken."""
+        unique = self._storage.unique
+        if any((row.scope, row.key) in unique for row in write.unique):
+            return Conflict(stored)
+        unique.update({(row.scope, row.key): row.body for row in write.unique})
+        return None
+
+    def _create_refusal(self, write: Write, stored: Record | None) -> Result | None:
         record = write.record
-        stored = self._storage.records.get(record.run_id)
         if stored is not None:
             return COMMITTED if self._has_won(write) else Exists(record.run_id)
         open_run = self._storage.open_runs.get((record.workflow, record.foreign_id))
         return InProgress(open_run) if open_run is not None and record.is_open else None
 
-    def _stale(self, write: Write) -> Result | None:
-        stored = self._storage.records.get(write.record.run_id)
+    def _change_refusal(self, write: Write, stored: Record | None) -> Result | None:
         if (
             stored is not None
             and stored.version == write.expected_version
-            and write.expected_attempt in (None, stored.attempt)
+            and (write.expected_attempt is None or write.expected_attempt == stored.attempt)
         ):
             return None
         return COMMITTED if self._has_won(write) else Conflict(stored)

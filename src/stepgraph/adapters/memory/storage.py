@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left
 from collections.abc import Callable
 
 from stepgraph.model.history import HistoryRow
@@ -11,40 +11,55 @@ from stepgraph.model.record import Record
 
 
 class SlotQueue:
-    """The rows of one (consumer, slot) in the order (due_at, id)."""
+    """The rows of one (consumer, slot) in the order (due_at, id).
 
-    __slots__ = ("order", "rows")
+    A row that was taken out leaves its place in the order behind; places without a row are
+    dropped once there are more of them than rows.
+    """
+
+    __slots__ = ("_order", "rows")
 
     def __init__(self) -> None:
         """Start empty."""
-        self.order: list[tuple[int, str]] = []
+        self._order: list[tuple[int, str]] = []
         self.rows: dict[tuple[int, str], QueueRow] = {}
 
     def put(self, row: QueueRow) -> None:
         """Insert a row; one of the same key is replaced."""
         place = (row.due_at, row.id)
-        if place not in self.rows:
-            if not self.order or self.order[-1] < place:
-                self.order.append(place)
-            else:
-                insort(self.order, place)
+        order = self._order
+        if not order or order[-1] < place:
+            order.append(place)
+        elif place not in self.rows:
+            at = bisect_left(order, place)
+            if order[at] != place:
+                order.insert(at, place)
         self.rows[place] = row
 
-    def remove(self, due_at: int, row_id: str) -> QueueRow | None:
+    def remove(self, place: tuple[int, str]) -> QueueRow | None:
         """Take a row out, if it is there."""
-        place = (due_at, row_id)
-        row = self.rows.pop(place, None)
-        if row is not None:
-            del self.order[bisect_left(self.order, place)]
+        rows = self.rows
+        row = rows.pop(place, None)
+        if len(self._order) > 2 * len(rows) + 64:
+            self._order = sorted(rows)
         return row
+
+    def first(self) -> int | None:
+        """Return the earliest due instant."""
+        return next((place[0] for place in self._order if place in self.rows), None)
 
     def due(self, after: int, now: int, limit: int) -> list[QueueRow]:
         """Return up to `limit` rows with after <= due_at <= now, oldest first."""
-        order = self.order
-        first = bisect_left(order, (after, "")) if after else 0
-        last = bisect_right(order, (now, "\U0010ffff"))
+        first = bisect_left(self._order, (after, "")) if after else 0
         rows = self.rows
-        return [rows[place] for place in order[first : min(last, first + limit)]]
+        found: list[QueueRow] = []
+        for at in range(first, len(self._order)):
+            place = self._order[at]
+            if place[0] > now or len(found) == limit:
+                break
+            if (row := rows.get(place)) is not None:
+                found.append(row)
+        return found
 
 
 class MemoryStorage:
@@ -65,10 +80,10 @@ class MemoryStorage:
         """Return the queue of a consumer's slot."""
         found = self.queues.get((consumer, slot))
         if found is None:
-            found = self.queues[(consumer, slot)] = SlotQueue()
+            found = self.queues[consumer, slot] = SlotQueue()
         return found
 
     def finish(self, key: QueueKey) -> QueueRow | None:
         """Delete a queue row, if it is there."""
-        queue = self.queues.get((key.consumer, key.slot))
-        return queue.remove(key.due_at, key.id) if queue is not None else None
+        queue = self.queues.get(key[:2])
+        return queue.remove(key[2:]) if queue is not None else None

@@ -24,7 +24,7 @@ class MemoryWorkQueue(WorkQueue):
 
     def _due(self, want: Want, now: int) -> list[QueueRow]:
         queues = self._storage.queues
-        waiting = [q for s in want.slots if (q := queues.get((want.consumer, s))) and q.order]
+        waiting = [q for s in want.slots if (q := queues.get((want.consumer, s))) and q.rows]
         share = max(1, want.limit // max(1, len(waiting)))
         rows: list[QueueRow] = []
         taken: list[tuple[int, list[QueueRow]]] = []
@@ -43,7 +43,7 @@ class MemoryWorkQueue(WorkQueue):
         found: dict[str, int] = {}
         for consumer, slots in consumers.items():
             queues = (self._storage.queues.get((consumer, slot)) for slot in slots)
-            instants = [queue.order[0][0] for queue in queues if queue is not None and queue.order]
+            instants = [i for q in queues if q is not None and (i := q.first()) is not None]
             if instants:
                 found[consumer] = min(instants)
         return found

@@ -29,10 +29,11 @@ class RelayHandler:
         now = self._now()
         events = [
             Event(
-                work.body.decode(), work.ref.workflow, work.ref.foreign_id, work.ref.run_id,
-                work.version, work.attempt, now,
+                row.body.decode(), row.workflow, row.foreign_id, row.run_id, row.version,
+                row.attempt, now,
             )
             for work in batch
+            if (row := work.row) is not None
         ]  # fmt: skip
         try:
             await self._sender.send(events)

@@ -36,7 +36,8 @@ class ResumeHandler:
         for work, record in zip(batch, records, strict=True):
             if record is not None and self._waits(work, record):
                 by = By("control", "resume", "stepgraph: pause_retry")
-                self._submit(work, self._moves.resumed(record, by, work.finished))
+                write = self._moves.resumed(record, by, work.finished)
+                self._committer.submit(write, self._committed, work)
             else:
                 self._committer.finish(work.finished)
                 self._inbox.finish(work)
@@ -44,15 +45,12 @@ class ResumeHandler:
     def _waits(self, work: Work, record: Record) -> bool:
         return record.version == work.version and record.run_state == RunState.PAUSED
 
-    def _submit(self, work: Work, write: Write) -> None:
-        def done(_: Write, answer: Answer) -> None:
-            if isinstance(answer, UnavailableError):
-                self._inbox.release(work)
-            else:
-                self._committer.finish(work.finished)
-                self._inbox.finish(work)
-
-        self._committer.submit(write, done)
+    def _committed(self, work: Work, _: Write, answer: Answer) -> None:
+        if isinstance(answer, UnavailableError):
+            self._inbox.release(work)
+        else:
+            self._committer.finish(work.finished)
+            self._inbox.finish(work)
 
     def stop(self, reason: str, slots: frozenset[int] | None = None) -> None:
         """Do nothing: a write that is on its way ends by itself."""

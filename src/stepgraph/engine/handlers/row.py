@@ -180,7 +180,7 @@ class RowHandler:
         elif isinstance(done, Park):
             tools.tasks.start(self._park(work, row, done.reason), "park a row")
         else:
-            tools.committer.submit(done, lambda _, answer: self._committed(work, row, answer))
+            tools.committer.submit(done, self._committed, work)
 
     def _moved(self, work: Work, done: Move) -> None:
         self._tools.inbox.finish(work)
@@ -199,10 +199,11 @@ class RowHandler:
             now = self._tools.clock.microseconds()
             self._tools.mover.move(row.key, replace(row, due_at=now), lambda: None)
 
-    def _committed(self, work: Work, row: QueueRow, answer: Answer) -> None:
+    def _committed(self, work: Work, _: Write, answer: Answer) -> None:
+        row = work.row
         if type(answer) is Committed:
             self._tools.inbox.finish(work)
-        elif isinstance(answer, Refused):
+        elif isinstance(answer, Refused) and row is not None:
             self._tools.tasks.start(self._failed(work, row, answer.error), "count a refusal")
         else:
             # The run moved on meanwhile, or the store is away: the row is read again soon.

@@ -71,6 +71,7 @@ class StepHandler:
             for work, record in zip(missing, records, strict=True):
                 work.record = record
                 work.loaded_at = now
+                work.is_fit = _is_about(work, record)
         self._runners.push(batch)
         if self._watch_timer is None:
             self._watched_at = self._loop.time()
@@ -80,10 +81,14 @@ class StepHandler:
     async def _work(self, work: Work, runner: Runner) -> None:
         """Work on one run, in a runner."""
         try:
-            record = await self._gate(work)
+            now = self._loop.time()
+            if work.is_fit and now - work.loaded_at <= _FRESH_SECONDS and not work.stop_reason:
+                record = work.record
+            else:
+                record = await self._gate(work)
             if record is None:
                 return
-            work.started_at = self._loop.time()
+            work.started_at = now
             work.task = runner
             self._running[work.id] = work
             try:
@@ -98,7 +103,7 @@ class StepHandler:
                 while runner.cancelling():
                     runner.uncancel()
             if write is not None:
-                self._tools.committer.submit(write, lambda w, a: self._committed(work, w, a))
+                self._tools.committer.submit(write, self._committed, work)
             elif not work.is_postponed:
                 self._tools.inbox.release(work)
         except asyncio.CancelledError:
@@ -177,11 +182,11 @@ class StepHandler:
             self._drop(work, "another write came first")
         elif isinstance(answer, Refused) and work.record is not None:
             again = self._transition.failed(work, work.record, answer.error)
-            tools.committer.submit(again, lambda _, a: self._counted(work, a))
+            tools.committer.submit(again, self._counted, work)
         else:
             tools.inbox.release(work)
 
-    def _counted(self, work: Work, answer: Answer) -> None:
+    def _counted(self, work: Work, _: Write, answer: Answer) -> None:
         if type(answer) is Committed:
             self._tools.inbox.finish(work)
         else:
@@ -254,3 +259,14 @@ class StepHandler:
         for work in list(self._running.values()):
             if slots is None or work.slot in slots:
                 self._stop(work, reason)
+
+
+def _is_about(work: Work, record: Record | None) -> bool:
+    """Return whether the work is about a run just as it is stored."""
+    return (
+        record is not None
+        and record.version == work.version
+        and record.attempt == work.attempt
+        and 1 <= record.run_state <= 2
+        and record.next != "skipped"
+    )

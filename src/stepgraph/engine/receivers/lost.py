@@ -73,10 +73,15 @@ class LostReceiver:
         )
         for record in await self._lost_runs.list_lost(query, min(self._limit, self.inbox.room)):
             slot = next(iter(self.inbox.slots), 0)
-            work = Work(self, record.run_id, slot, record.ref, None)
-            work.version = record.version
-            work.attempt = record.attempt
-            work.due_at = record.due_at
+            work = Work(
+                self,
+                record.run_id,
+                slot,
+                version=record.version,
+                attempt=record.attempt,
+                due_at=record.due_at,
+                named=record.ref,
+            )
             self.inbox.offer(work)
 
     def left(self, work: Work, *, is_finished: bool) -> None:

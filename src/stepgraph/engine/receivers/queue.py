@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from stepgraph.engine.inbox import Inbox
 from stepgraph.engine.work import Work, work_of_row
+from stepgraph.model.instant import SECOND
 from stepgraph.model.queue import QueueKey, QueueRow, Want
 from stepgraph.model.record import Record
+
+_SLACK = SECOND // 2
+_SWEEP_SECONDS = 1.0
+_SWEEP_FACTOR = 20
 
 
 class QueueReceiver:
@@ -16,6 +22,10 @@ class QueueReceiver:
     What this process commits for a slot that it holds is offered at once, with its record; the row
     stays in the store until it is finished. While the store is known to hold rows that did not fit
     (`is_behind`), offers are refused, so that the oldest work goes first.
+
+    A fetch starts half a second before the last row that one has brought, so that a backlog is not
+    read again and again, and from the very beginning every second (or twenty times the duration of
+    such a sweep): a row that was inserted first and committed last is found by the next sweep.
     """
 
     def __init__(self, consumer: str, inbox: Inbox, ask: Callable[[], None]) -> None:
@@ -28,11 +38,16 @@ class QueueReceiver:
         self._is_fetching = False
         self._was_woken = False
         self._left_meanwhile: set[QueueKey] = set()
+        self._loop = asyncio.get_running_loop()
+        self._position = 0
+        self._asked_at = 0.0
+        self._swept_at = -_SWEEP_SECONDS
+        self._sweep_seconds = _SWEEP_SECONDS
         inbox.on_room(self._ask_if_hungry)
 
     def wake(self) -> None:
         """Know that the store may have due rows."""
-        self.is_hungry = True
+        self._grow_hungry()
         self._was_woken = True
         self._ask_if_hungry()
 
@@ -40,16 +55,18 @@ class QueueReceiver:
         if self.is_hungry and not self._is_fetching and self.inbox.slots:
             self._ask()
 
+    def _grow_hungry(self) -> None:
+        """Want to fetch as soon as there is room."""
+        self.is_hungry = True
+        self.inbox.is_asked_for_room = True
+
     def hand_over(self, row: QueueRow, record: Record, loaded_at: float) -> None:
         """Take a due row that this process has just committed, with its record."""
         if not self.is_behind:
-            work = work_of_row(row, self)
-            work.record = record
-            work.loaded_at = loaded_at
-            if self.inbox.offer(work):
+            if self.inbox.offer(work_of_row(row, self, record, loaded_at)):
                 return
             self.is_behind = True
-        self.is_hungry = True
+        self._grow_hungry()
         self._was_woken = True
         self._ask_if_hungry()
 
@@ -62,21 +79,31 @@ class QueueReceiver:
         if not self.is_hungry or self._is_fetching or not inbox.slots:
             return None
         if inbox.room < max(1, inbox.window // 2):
+            inbox.is_asked_for_room = True
             return None
         self._is_fetching = True
         self._was_woken = False
         self._left_meanwhile.clear()
+        self._asked_at = self._loop.time()
+        if self._asked_at - self._swept_at >= self._sweep_seconds:
+            self._position = 0
         limit = inbox.window + len(inbox.in_hand)
-        return Want(self.consumer, tuple(inbox.slots), 0, limit)
+        return Want(self.consumer, tuple(inbox.slots), max(0, self._position - _SLACK), limit)
 
     def fetched(self, want: Want, rows: Iterable[QueueRow]) -> None:
         """Take what a fetch brought, but for what left while it was out."""
         self._is_fetching = False
         count = 0
         is_refused = False
+        if want.after == 0:
+            self._swept_at = self._loop.time()
+            seconds = self._swept_at - self._asked_at
+            self._sweep_seconds = max(_SWEEP_SECONDS, _SWEEP_FACTOR * seconds)
         in_hand = self.inbox.in_hand
         for row in rows:
             count += 1
+            if row.due_at > self._position:
+                self._position = row.due_at
             known = in_hand.get(row.id)
             if known is not None:
                 # The same row is in hand; another row of the same run waits until that one left.
@@ -85,7 +112,11 @@ class QueueReceiver:
                 is_refused |= not self.inbox.offer(work_of_row(row, self))
         self._left_meanwhile.clear()
         self.is_behind = count >= want.limit or is_refused
-        self.is_hungry = self.is_behind or self._was_woken
+        if is_refused:
+            self._position = 0
+        self.is_hungry = False
+        if self.is_behind or self._was_woken:
+            self._grow_hungry()
         if self._was_woken and not is_refused:
             self._ask_if_hungry()
 
@@ -98,4 +129,5 @@ class QueueReceiver:
         if self._is_fetching and work.key is not None:
             self._left_meanwhile.add(work.key)
         if not is_finished:
-            self.is_hungry = True
+            self._position = 0
+            self._grow_hungry()

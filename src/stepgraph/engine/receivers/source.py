@@ -111,6 +111,7 @@ class SourceReceiver:
     async def _wait(self) -> None:
         """Wait until something leaves the inbox, or the oldest event has its minimum age."""
         self._moved.clear()
+        self._inbox.is_asked_for_room = True
         seconds = self._seconds_to_age(self._waiting[0]) if self._waiting else 0.0
         try:
             async with asyncio.timeout(seconds or None):
@@ -172,10 +173,10 @@ class SourceReceiver:
 
     def _work_of(self, event: ConnectorEvent, name: str) -> Work:
         ref = RunRef(self._workflow, event.foreign_id, "")
-        work = Work(self, name, _READING_SLOT, ref, self._row_of(event))
-        # The row is not in the store: it is put there only if the event fails.
-        work.key = None
-        work.due_at = to_instant(event.created_at)
+        # The row is not in the store, so it has no key: it is put there only if the event fails.
+        row = self._row_of(event)
+        due_at = to_instant(event.created_at)
+        work = Work(self, name, _READING_SLOT, row, due_at=due_at, named=ref)
         self._in_hand[id(work)] = event
         return work
 

@@ -77,6 +77,7 @@ class StreamReceiver:
             room = min(self.inbox.room, BATCH)
             if room <= 0:
                 self._room.clear()
+                self.inbox.is_asked_for_room = True
                 await self._room.wait()
                 continue
             for delivery in await receiver.receive(room):
@@ -85,11 +86,16 @@ class StreamReceiver:
     def _offer(self, delivery: Delivery) -> None:
         event = delivery.event
         ref = RunRef(event.workflow, event.foreign_id, event.run_id)
-        work = Work(self, event.run_id, delivery.slot, ref, None)
-        work.version = event.version
-        work.attempt = event.attempt
-        work.due_at = event.created_at
-        work.delivery = delivery
+        work = Work(
+            self,
+            event.run_id,
+            delivery.slot,
+            version=event.version,
+            attempt=event.attempt,
+            due_at=event.created_at,
+            named=ref,
+            delivery=delivery,
+        )
         if not self.inbox.offer(work):
             # The run is in hand under another version: its record is what counts, and if this
             # event was the newer one, the run counts as lost soon and is found by its record.
