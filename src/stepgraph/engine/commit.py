@@ -25,6 +25,7 @@ MAX_BYTES = 4 * 1024 * 1024
 LIMIT_SECONDS = 30.0
 _BUSY_SECONDS = (0.001, 0.05)
 _AWAY_SECONDS = (0.02, 1.0)
+_DROPPED = "an answer for run %s was dropped"
 
 Answer: TypeAlias = Result | UnavailableError
 T = TypeVar("T")
@@ -228,7 +229,7 @@ class Lane:
             try:
                 pending.done(pending.about, pending.write, result)
             except Exception:
-                self._committer.drop(pending)
+                _logger.exception(_DROPPED, pending.write.record.run_id)
         if won:
             self._committer.committed(won)
 
@@ -311,15 +312,11 @@ class Committer:
         return results
 
     def tell(self, pending: Pending, answer: Answer) -> None:
-        """Give a write its answer."""
+        """Give a write its answer; an error in the taker must not harm the other takers."""
         try:
             pending.done(pending.about, pending.write, answer)
         except Exception:
-            self.drop(pending)
-
-    def drop(self, pending: Pending) -> None:
-        """Log the present error of a write's taker, which must not harm the other takers."""
-        _logger.exception("an answer for run %s was dropped", pending.write.record.run_id)
+            _logger.exception(_DROPPED, pending.write.record.run_id)
 
 
 def _resolve(answer: asyncio.Future[Result], _: Write, result: Answer) -> None:

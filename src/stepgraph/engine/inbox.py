@@ -42,11 +42,13 @@ class Inbox:
         self._has_room.append(call)
 
     def offer(self, work: Work) -> bool:
-        """Take work in; False if there is no room, or the same run is in hand already."""
+        """Take work in; False if its slot is not held, or as `admit`."""
+        return work.slot in self.slots and self.admit(work)
+
+    def admit(self, work: Work) -> bool:
+        """Take work of a held slot in; False without room, or with the same run in hand."""
         in_hand = self.in_hand
         if len(in_hand) >= self.window or self.is_closed or work.id in in_hand:
-            return False
-        if work.slot not in self.slots:
             return False
         if not self._ready:
             self._arrived.set()

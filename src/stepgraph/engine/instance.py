@@ -114,7 +114,7 @@ class Instance:
         """Hand what was committed to whoever here goes on with it, and hint at the rest."""
         now = self.clock.microseconds()
         loaded_at = self.loop.time()
-        receiver_of = self.reader.receiver
+        receiver_of = self.reader.receivers.get
         is_elsewhere = False
         for write in writes:
             for row in write.enqueue:

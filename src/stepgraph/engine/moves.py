@@ -102,13 +102,11 @@ class Moves:
     ) -> Write:
         """Return the write of a run that goes on to another status, or completes there."""
         now = self._clock.microseconds()
-        version = record.version + 1
         announcer = self._announcer
         place = announcer.places[status]
+        before, version, run_id = record.run_state, record.version + 1, record.run_id
         run_state = _COMPLETED if place.is_terminal else _RUNNING
         write_id = self._identity.write_id()
-        run_id, foreign_id = record.run_id, record.foreign_id
-        following = announcer.following[status]
         meta = record.meta
         if meta.reason or meta.failure_type:
             meta = meta.saying("")
@@ -116,24 +114,25 @@ class Moves:
         if visited is None:
             visited = self._visited(record.visited, status)
         moved = Record(
-            run_id, record.workflow, foreign_id, status, run_state, version, 0, version, version,
-            now, record.created_at, now, now, following, write_id, visited, meta, data,
-            record.is_keyed, announcer.is_relayed,
+            run_id, record.workflow, record.foreign_id, status, run_state, version, 0, version,
+            version, now, record.created_at, now, now, announcer.following[status], write_id,
+            visited, meta, data, record.is_keyed, announcer.is_relayed,
         )  # fmt: skip
+        kept = data if self._keeps_objects and data != record.object else None
         history = HistoryRow(
-            run_id, version, 0, write_id, status, run_state, record.run_state, by.cause, now,
-            by.started_at, by.try_number(record), by.actor, "", by.role, self._instance,
-            self._kept(data, record.object),
+            run_id, version, 0, write_id, status, run_state, before, by.cause, now, by.started_at,
+            1 + (record.attempt if by.attempt is None else by.attempt), by.actor, "", by.role,
+            self._instance, kept,
         )  # fmt: skip
-        rows = announcer.work_row(foreign_id, run_id, status, version, now)
+        rows = announcer.work_row(record.foreign_id, run_id, status, version, now)
         if place.timers or place.has_inbox:
             rows += announcer.entry_rows(moved, now)
-        if announcer.hooks and run_state != record.run_state:
-            rows += announcer.hook_rows(moved, record.run_state)
+        if announcer.hooks and run_state != before:
+            rows += announcer.hook_rows(moved, before)
         left = announcer.places.get(record.status)
         if left is not None and left.timers:
             finished += announcer.timer_keys(record)
-        return Write(write_id, moved, record.version, None, history, rows, finished)
+        return Write(write_id, moved, version - 1, None, history, rows, finished)
 
     def repeated(
         self, record: Record, after: int, data: bytes, by: By, finished: tuple[QueueKey, ...]

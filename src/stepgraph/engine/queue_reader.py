@@ -29,26 +29,26 @@ class QueueReader:
         self._queue = queue
         self._clock = clock
         self._pulse_seconds = pulse_seconds
-        self._receivers: dict[str, QueueReceiver] = {}
+        self.receivers: dict[str, QueueReceiver] = {}
         self._asked = asyncio.Event()
         self._stirred = asyncio.Event()
         self._next_due: int | None = None
 
     def add(self, consumer: str, make: Callable[[Callable[[], None]], QueueReceiver]) -> None:
         """Read for one more consumer."""
-        self._receivers[consumer] = make(self._asked.set)
+        self.receivers[consumer] = make(self._asked.set)
 
     def remove(self, consumer: str) -> None:
         """Read no more for a consumer."""
-        self._receivers.pop(consumer, None)
+        self.receivers.pop(consumer, None)
 
     def receiver(self, consumer: str) -> QueueReceiver | None:
         """Return the receiver of a consumer that runs here."""
-        return self._receivers.get(consumer)
+        return self.receivers.get(consumer)
 
     def wake_all(self) -> None:
         """Know that any consumer may have due rows."""
-        for receiver in self._receivers.values():
+        for receiver in self.receivers.values():
             receiver.wake()
 
     def expect(self, due_at: int) -> None:
@@ -64,7 +64,7 @@ class QueueReader:
             self._asked.clear()
             wants = [
                 (receiver, want)
-                for receiver in list(self._receivers.values())
+                for receiver in list(self.receivers.values())
                 if (want := receiver.want()) is not None
             ]
             if wants:
@@ -100,7 +100,7 @@ class QueueReader:
     async def _beat(self) -> None:
         consumers = {
             name: tuple(receiver.inbox.slots)
-            for name, receiver in self._receivers.items()
+            for name, receiver in self.receivers.items()
             if receiver.inbox.slots
         }
         if not consumers:
@@ -110,7 +110,7 @@ class QueueReader:
         for name, due_at in instants.items():
             if due_at > now:
                 self.expect(due_at)
-            elif (receiver := self._receivers.get(name)) is not None:
+            elif (receiver := self.receivers.get(name)) is not None:
                 receiver.wake()
 
     async def _sleep(self) -> None:

@@ -78,7 +78,7 @@ class Runners(Generic[T]):
         untouched = copy_context()
         items = self._items
         work = self._work
-        turns = 0
+        left = _ITEMS_A_TURN
         try:
             while items:
                 item = items.popleft()
@@ -88,8 +88,9 @@ class Runners(Generic[T]):
                 if copy_context() != untouched:
                     # A context variable was set: the next item must not see it.
                     break
-                turns += 1
-                if turns % _ITEMS_A_TURN == 0:
+                left -= 1
+                if not left:
+                    left = _ITEMS_A_TURN
                     await pause_seconds(0)
         finally:
             self._alive -= 1

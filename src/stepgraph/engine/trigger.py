@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from msgspec import Struct
@@ -116,8 +118,12 @@ def origin_of_caller() -> str:
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
-    code = frame.f_code
-    return f"{code.co_filename}:{frame.f_lineno} {code.co_name}"
+    return _line_of(frame.f_code, frame.f_lineno)
+
+
+@lru_cache(256)
+def _line_of(code: CodeType, line: int) -> str:
+    return f"{code.co_filename}:{line} {code.co_name}"
 
 
 def chunks(wishes: Iterable[Wish], size: int) -> Iterable[list[Wish]]:

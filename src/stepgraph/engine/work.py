@@ -27,8 +27,8 @@ class Work(Struct, eq=False):
     `key` is the queue row to delete with the effect; `delivery` the stream's event to acknowledge
     after it; `named` the run where there is no row. `record` is what was looked up, or committed
     together with the row, at `loaded_at` (loop time); `is_fit` says that the work is about just
-    this version and attempt of it. `stop_reason` says why a running function is to be dropped: "time
-    limit", "moved", "role lost" or "stop".
+    this version and attempt of it. `stop_reason` says why a running function is to be dropped:
+    "time limit", "moved", "role lost" or "stop".
     """
 
     source: Source

@@ -42,11 +42,11 @@ class Identity:
             if self._sequence > 0xFFF:
                 self._millisecond += 1
                 self._sequence = 0
-        text = (
-            f"{self._millisecond:012x}{0x7000 | self._sequence:04x}"
-            f"{(0b10 << 62) | self._random.getrandbits(62):016x}"
+        when, chance = self._millisecond, self._random.getrandbits(62)
+        return (
+            f"{when >> 16:08x}-{when & 0xFFFF:04x}-{0x7000 | self._sequence:04x}"
+            f"-{0x8000 | chance >> 48:04x}-{chance & 0xFFFFFFFFFFFF:012x}"
         )
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def draw(self) -> float:
         """Return a random number in [0, 1): for jitter."""

@@ -40,15 +40,23 @@ values """,
 _CHANGED = (
     "status", "run_state", "version", "attempt", "progress_version", "entered_version",
     "entered_at", "updated_at", "due_at", "next", "write_id", "visited", "reason", "failure_type",
-    "failure_text", "object", "is_announced", "format", "is_open",
+    "failure_text", "object", "is_announced", "format",
 )  # fmt: skip
-CHANGE = ManyRows(
-    "update run set "
-    + ", ".join([name + " = new.column" + str(n) for n, name in enumerate(_CHANGED, 1)])
-    + " from (values ",
-    placeholders(21),
-    ") as new where run.run_id = new.column20 and run.version = new.column21",
-)
+
+
+def _change(more: str = "") -> ManyRows:
+    """Return the statement of transitions, which changes `more` too."""
+    changed = [name + " = new.column" + str(n) for n, name in enumerate(_CHANGED, 1)]
+    return ManyRows(
+        "update run set " + ", ".join(changed) + more + " from (values ",
+        placeholders(20),
+        ") as new where run.run_id = new.column19 and run.version = new.column20",
+    )
+
+
+# What stays open leaves `is_open` alone: naming it rewrites an index entry at a random place.
+CHANGE = _change()
+CLOSE = _change(", is_open = 0")
 _CHANGE_ATTEMPT = (
     "update run set "
     + ", ".join([name + " = ?" for name in _CHANGED])
@@ -114,8 +122,9 @@ def _apply_chunk(connection: sqlite3.Connection, chunk: Sequence[Write]) -> bool
     if chunk[0].expected_version == 0:
         rows = [record_row(w.record) for w in chunk]
         return CREATE.execute(connection, rows) == len(chunk)
-    rows = [(*change_row(w.record), w.expected_version) for w in chunk]
-    return CHANGE.execute(connection, rows) == len(chunk)
+    rows = [(*change_row(w.record), w.expected_version) for w in chunk if w.record.is_open]
+    ends = [(*change_row(w.record), w.expected_version) for w in chunk if not w.record.is_open]
+    return CHANGE.execute(connection, rows) + CLOSE.execute(connection, ends) == len(chunk)
 
 
 def _settle(
@@ -155,7 +164,7 @@ def _apply_alone(
         changed = CREATE.execute(connection, [record_row(write.record)])
     elif write.expected_attempt is None:
         names = (*change_row(write.record), write.expected_version)
-        changed = CHANGE.execute(connection, [names])
+        changed = (CHANGE if write.record.is_open else CLOSE).execute(connection, [names])
     else:
         names = (*change_row(write.record), write.expected_version, write.expected_attempt)
         changed = connection.execute(_CHANGE_ATTEMPT, names).rowcount

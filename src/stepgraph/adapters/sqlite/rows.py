@@ -52,14 +52,13 @@ def record_row(r: Record) -> tuple[Any, ...]:
 
 
 def change_row(r: Record) -> tuple[Any, ...]:
-    """Return the columns that a transition changes, then the run's id."""
+    """Return the columns that a transition changes but for `is_open`, then the run's id."""
     meta = r.meta
     return (
         r.status, r.run_state, r.version, r.attempt, r.progress_version, r.entered_version,
         r.entered_at, r.updated_at, r.due_at, r.next, bytearray(r.write_id),
         _visited_text(r.visited), meta.reason, meta.failure_type, meta.failure_text,
-        bytearray(r.object), 1 if r.is_announced else 0, r.format,
-        1 if 1 <= r.run_state <= 3 else 0, r.run_id,
+        bytearray(r.object), 1 if r.is_announced else 0, r.format, r.run_id,
     )  # fmt: skip
 
 

@@ -82,10 +82,10 @@ class StepHandler:
         """Work on one run, in a runner."""
         try:
             now = self._loop.time()
-            if work.is_fit and now - work.loaded_at <= _FRESH_SECONDS and not work.stop_reason:
-                record = work.record
-            else:
+            record = work.record
+            if not work.is_fit or now - work.loaded_at > _FRESH_SECONDS or work.stop_reason:
                 record = await self._gate(work)
+                now = self._loop.time()
             if record is None:
                 return
             work.started_at = now
@@ -98,14 +98,7 @@ class StepHandler:
             finally:
                 work.task = None
                 self._running.pop(work.id, None)
-            if work.stop_reason and runner is not None:
-                # The cancellation was ours and is over: the runner goes on.
-                while runner.cancelling():
-                    runner.uncancel()
-            if write is not None:
-                self._tools.committer.submit(write, self._committed, work)
-            elif not work.is_postponed:
-                self._tools.inbox.release(work)
+            self._conclude(work, runner, write)
         except asyncio.CancelledError:
             self._tools.inbox.release(work)
             if not work.stop_reason:
@@ -118,6 +111,17 @@ class StepHandler:
             _logger.exception(
                 "work on run %s failed in the engine; it comes again", work.ref.run_id
             )
+            self._tools.inbox.release(work)
+
+    def _conclude(self, work: Work, runner: Runner, write: Write | None) -> None:
+        """Commit what the function's answer means."""
+        if work.stop_reason and runner is not None:
+            # The cancellation was ours and is over: the runner goes on.
+            while runner.cancelling():
+                runner.uncancel()
+        if write is not None:
+            self._tools.committer.submit(write, self._committed, work)
+        elif not work.is_postponed:
             self._tools.inbox.release(work)
 
     async def _gate(self, work: Work) -> Record | None:

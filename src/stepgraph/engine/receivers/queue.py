@@ -61,9 +61,9 @@ class QueueReceiver:
         self.inbox.is_asked_for_room = True
 
     def hand_over(self, row: QueueRow, record: Record, loaded_at: float) -> None:
-        """Take a due row that this process has just committed, with its record."""
+        """Take a due row of a held slot that this process has just committed, with its record."""
         if not self.is_behind:
-            if self.inbox.offer(work_of_row(row, self, record, loaded_at)):
+            if self.inbox.admit(work_of_row(row, self, record, loaded_at)):
                 return
             self.is_behind = True
         self._grow_hungry()
@@ -102,8 +102,7 @@ class QueueReceiver:
         in_hand = self.inbox.in_hand
         for row in rows:
             count += 1
-            if row.due_at > self._position:
-                self._position = row.due_at
+            self._position = max(self._position, row.due_at)
             known = in_hand.get(row.id)
             if known is not None:
                 # The same row is in hand; another row of the same run waits until that one left.

@@ -55,8 +55,8 @@ create table history (
     message text,
     traceback text,
     next_at integer,
-    primary key (run_id, version, attempt)
-) without rowid;
+    unique (run_id, version, attempt)
+);
 
 create table queue (
     consumer text not null,
