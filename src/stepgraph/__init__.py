@@ -3,6 +3,7 @@
 from stepgraph.builder import Builder
 from stepgraph.dead_letters import DeadLetter
 from stepgraph.definition import Definition
+from stepgraph.diagram import draw
 from stepgraph.errors import (
     CodecError,
     DataDeletedError,
@@ -77,5 +78,6 @@ __all__ = [
     "VersionConflictError",
     "Workflow",
     "WorkflowError",
+    "draw",
     "serve",
 ]

@@ -1,0 +1,202 @@
+"""Diagrams are the same everywhere, valid, complete, and safe whatever the names are."""
+
+import os
+import re
+import shutil
+import subprocess
+from datetime import timedelta
+from enum import IntEnum
+from html import unescape
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from examples.orders.flow import orders as example_orders
+from stepgraph import Builder, Run, draw
+from stepgraph.diagram.chart import chart_of
+from stepgraph.diagram.svg import draw_svg
+from stepgraph.diagram.words import duration_text, plain
+from tests.diagram.graphs import DAY, blueprint, fan_out, function, orders, returns, sixty
+from tests.flows import Order, Status
+
+GOLDEN = Path(__file__).parent / "golden"
+ENDINGS = {"mermaid": "mmd", "dot": "dot", "svg": "svg", "text": "txt"}
+GRAPHS = {"orders": orders, "returns": returns, "fan_out": fan_out, "sixty": sixty}
+HOSTILE = '"]; %%{init}%% <script>alert(1)</script> & \\N --> [*] #quot; \x1b[31m\nclick n1 `x` --- \u202e'
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def golden_cases():
+    """Every format of every graph, and the upright picture of two."""
+    cases = [(name, form, "LR") for name in GRAPHS for form in ENDINGS if (name, form) != ("sixty", "svg")]
+    return [*cases, ("orders", "svg", "TB"), ("returns", "svg", "TB")]
+
+
+@pytest.mark.parametrize(("name", "form", "direction"), golden_cases())
+def test_a_drawing_is_what_it_was(name, form, direction):
+    """Set STEPGRAPH_GOLDEN=write to accept a change, and look at the pictures before that."""
+    path = GOLDEN / f"{name}_{direction}.{ENDINGS[form]}"
+    drawn = draw(GRAPHS[name](), format=form, direction=direction)
+    if os.environ.get("STEPGRAPH_GOLDEN") == "write":
+        path.write_text(drawn)
+
+    assert drawn == path.read_text()
+
+
+def test_a_definition_is_drawn_as_it_was_declared():
+    class Parcel(IntEnum):
+        HELD = 1
+        FREED = 2
+
+    parcels = Builder("parcels", Order, Parcel)
+
+    @parcels.timeout(Parcel.HELD, after=timedelta(hours=36))
+    async def free(run: Run[Order, Parcel]) -> Literal[Parcel.FREED]:
+        """Nobody objected."""
+        return Parcel.FREED
+
+    text = draw(parcels.definition(), format="text")
+
+    assert "timeout free after 1 day 12 h" in text
+    assert "Nobody objected." in draw(parcels.definition(), format="svg")
+    assert "charge" in draw(example_orders.definition())
+
+
+def test_a_workflow_that_leads_nowhere_is_drawn():
+    ending = Builder("ending", Order, Status)
+    ending.add_step(Status.CREATED, lambda run: None, to=[])
+    for form in ENDINGS:
+        assert "CREATED" in draw(ending.definition(), format=form)
+
+
+@pytest.mark.parametrize(("option", "value"), [("format", "png"), ("direction", "XY")])
+def test_an_unknown_word_is_refused(option, value):
+    with pytest.raises(ValueError, match=f"no {option} '{value}'"):
+        draw(orders(), **{option: value})
+
+
+def hostile(text=HOSTILE):
+    """Names, descriptions and a workflow's name with everything that a format could trip over."""
+    named = blueprint(
+        text,
+        "A B C",
+        function("callback", text, 1, 2, description=text),
+        function("step", text, 2, 1, description=text),
+        function("timeout", text, 1, 1, after=DAY),
+        function("join", text, 2, 3),
+    )
+    return named
+
+
+@given(st.text(max_size=40))
+def test_any_name_gives_well_formed_xml_with_that_name(text):
+    root = ElementTree.fromstring(draw(hostile(text), format="svg"))
+
+    assert {child.tag for child in root.iter()} <= {SVG + tag for tag in ALLOWED}
+    title = root.find(f"{SVG}title")
+    assert title is not None
+    assert title.text == f"Workflow {plain(text, 80)}"
+
+
+ALLOWED = ["svg", "title", "desc", "style", "rect", "g", "path", "circle", "text"]
+
+
+def test_a_picture_runs_nothing_and_loads_nothing():
+    svg = draw(hostile(), format="svg")
+    root = ElementTree.fromstring(svg)
+
+    assert not [a for child in root.iter() for a in child.attrib if a.startswith("on") or "href" in a]
+    assert "url(" not in svg
+    assert "@import" not in svg
+    assert root.get("role") == "img"
+    labelled = (root.get("aria-labelledby") or "").split()
+    assert set(labelled) <= {child.get("id") for child in root.iter()}
+
+
+def test_ids_name_the_workflow_and_are_unique():
+    root = ElementTree.fromstring(draw(returns(), format="svg"))
+    ids = [child.get("id") for child in root.iter() if child.get("id")]
+
+    assert len(ids) == len(set(ids))
+    assert "stepgraph-returns-status-3" in ids
+    assert "stepgraph-returns-edge-3-9-timeout" in ids
+
+
+def test_a_page_can_bring_its_own_style():
+    assert "<style>" not in draw_svg(chart_of(orders()), "LR", has_style=False)
+
+
+MERMAID = [
+    re.compile(line)
+    for line in (
+        r"---", r'title: "[^\n]*"', r"stateDiagram-v2", r"    direction (LR|TB|RL|BT)",
+        r'    state "(?:[A-Za-z0-9 _.,()]|#\d+;)+" as n\d+',
+        r"    \[\*\] --> n\d+", r"    n\d+ --> \[\*\]",
+        r"    n\d+ --> n\d+ : (?:[A-Za-z0-9 _.,()]|#\d+;)+",
+        r"    classDef unreachable stroke-dasharray: 4 4", r"    class n\d+ unreachable",
+    )
+]  # fmt: skip
+
+
+@given(st.text(max_size=40))
+def test_mermaid_keeps_to_the_grammar_whatever_the_names_are(text):
+    for line in draw(hostile(text)).splitlines():
+        assert any(pattern.fullmatch(line) for pattern in MERMAID), line
+
+
+def test_a_name_cannot_be_taken_for_a_statement_of_mermaid():
+    drawn = draw(hostile("direction LR"))
+
+    assert [line for line in drawn.splitlines() if "direction" in line][1:] == ["    direction LR"]
+
+
+def test_mermaid_draws_every_transition_once():
+    drawn = [line for line in draw(returns()).splitlines() if re.search(r"n\d+ --> n\d+", line)]
+
+    assert len(drawn) == len(set(drawn)) == len(chart_of(returns()).links)
+
+
+DOT_TOKENS = re.compile(r'"(?:[^"\\]|\\["\\])*"|[A-Za-z_][\w]*|[\d.]+|->|[{}\[\]=;]|\s+')
+
+
+@given(st.text(max_size=40))
+def test_dot_is_made_of_whole_tokens_whatever_the_names_are(text):
+    drawn = draw(hostile(text), format="dot")
+    outside = re.sub(r'"(?:[^"\\]|\\["\\])*"', "", drawn)
+
+    assert DOT_TOKENS.sub("", drawn) == ""
+    assert outside.count("{") == outside.count("}") == 1
+    assert not [c for c in drawn if not c.isprintable() and c != "\n"] or not text.isprintable()
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not on this machine")
+def test_graphviz_reads_back_the_names():
+    command = ["dot", "-Tsvg"]
+    drawn = draw(hostile("a & b \\N \"q\" <i> &lt; end"), format="dot")
+
+    result = subprocess.run(command, input=drawn, capture_output=True, text=True, check=True)
+
+    assert "step" not in result.stderr
+    assert 'callback a & b \\N "q" <i> &lt; end' in unescape(result.stdout).replace("\xa0", " ")
+
+
+def test_text_has_no_controls():
+    text = draw(hostile(), format="text")
+
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert "↺" in text
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "text"),
+    [
+        (0, "0 s"), (1, "1 us"), (1_500_000, "1 s 500 ms"), (90 * 60_000_000, "1 h 30 min"),
+        (DAY, "1 day"), (2 * DAY + 3, "2 days 3 us"),
+    ],
+)  # fmt: skip
+def test_a_duration_reads_as_people_say_it(microseconds, text):
+    assert duration_text(microseconds) == text
