@@ -45,6 +45,27 @@ class Blueprint(Struct, frozen=True):
     statuses: tuple[StatusBlueprint, ...]
     functions: tuple[FunctionBlueprint, ...]
 
+    def differences(self, other: Blueprint) -> tuple[str, ...]:
+        """Say in what objects and graph of the other differ; nothing for functions alone."""
+        found: list[str] = []
+        mine, theirs = (f"{b.object_type}({b.object_shape})" for b in (self, other))
+        if mine != theirs:
+            found.append(f"its objects are {theirs}, here {mine}")
+        own_ways, other_ways = self._ways(), other._ways()
+        for words, ways in (
+            ("only there", other_ways - own_ways),
+            ("only here", own_ways - other_ways),
+        ):
+            if ways:
+                found.append(f"{words}: {', '.join(sorted(ways))}")
+        return tuple(found)
+
+    def _ways(self) -> frozenset[str]:
+        """Return the statuses and the transitions, in words."""
+        names = {status.number: status.name for status in self.statuses}
+        ways = {f"{names[before]} to {names[after]}" for before, after in self.graph.edges}
+        return frozenset({*ways, *(f"{name}={number}" for number, name in names.items())})
+
     @property
     def graph(self) -> StatusGraph:
         """Return which status may follow which."""
