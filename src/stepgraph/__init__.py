@@ -28,6 +28,7 @@ from stepgraph.model.change import Change
 from stepgraph.model.history_entry import Attempt, HistoryEntry
 from stepgraph.model.options import Backoff
 from stepgraph.model.outcome import Cancel, Outcome, Pause, Repeat, Skip
+from stepgraph.model.problem import Problem
 from stepgraph.model.process_state import ProcessState
 from stepgraph.model.receipt import CallbackReceipt
 from stepgraph.model.run import Run, Snapshot
@@ -62,6 +63,7 @@ __all__ = [
     "OutcomeUnknownError",
     "Pause",
     "PayloadError",
+    "Problem",
     "ProcessState",
     "Repeat",
     "Run",

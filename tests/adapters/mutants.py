@@ -438,7 +438,7 @@ MUTANTS: dict[str, Any] = {
         MemoryCensus, count_by_status=count_all_workflows
     ),
     "a_count_names_its_oldest_and_newest_runs": lambda: census(
-        lambda found: [replace(c, run_ids=c.run_ids[:2] * 2) for c in found]
+        lambda found: [replace(c, runs=c.runs[:2] * 2) for c in found]
     ),
     "no_more_runs_are_looked_at_than_allowed": lambda: broken(
         MemoryCensus, count_by_status=count_without_limit

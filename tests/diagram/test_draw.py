@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from examples.orders.flow import orders as example_orders
 from stepgraph import Builder, Run, draw
+from stepgraph.diagram import draw_blueprint
 from stepgraph.diagram.chart import chart_of
 from stepgraph.diagram.svg import draw_svg
 from stepgraph.diagram.words import duration_text, plain
@@ -40,7 +41,7 @@ def golden_cases():
 def test_a_drawing_is_what_it_was(name, form, direction):
     """Set STEPGRAPH_GOLDEN=write to accept a change, and look at the pictures before that."""
     path = GOLDEN / f"{name}_{direction}.{ENDINGS[form]}"
-    drawn = draw(GRAPHS[name](), format=form, direction=direction)
+    drawn = draw_blueprint(GRAPHS[name](), form=form, direction=direction)
     if os.environ.get("STEPGRAPH_GOLDEN") == "write":
         path.write_text(drawn)
 
@@ -76,7 +77,7 @@ def test_a_workflow_that_leads_nowhere_is_drawn():
 @pytest.mark.parametrize(("option", "value"), [("format", "png"), ("direction", "XY")])
 def test_an_unknown_word_is_refused(option, value):
     with pytest.raises(ValueError, match=f"no {option} '{value}'"):
-        draw(orders(), **{option: value})
+        draw(example_orders.definition(), **{option: value})
 
 
 def hostile(text=HOSTILE):
@@ -94,7 +95,7 @@ def hostile(text=HOSTILE):
 
 @given(st.text(max_size=40))
 def test_any_name_gives_well_formed_xml_with_that_name(text):
-    root = ElementTree.fromstring(draw(hostile(text), format="svg"))
+    root = ElementTree.fromstring(draw_blueprint(hostile(text), form="svg"))
 
     assert {child.tag for child in root.iter()} <= {SVG + tag for tag in ALLOWED}
     title = root.find(f"{SVG}title")
@@ -106,7 +107,7 @@ ALLOWED = ["svg", "title", "desc", "style", "rect", "g", "path", "circle", "text
 
 
 def test_a_picture_runs_nothing_and_loads_nothing():
-    svg = draw(hostile(), format="svg")
+    svg = draw_blueprint(hostile(), form="svg")
     root = ElementTree.fromstring(svg)
 
     assert not [a for child in root.iter() for a in child.attrib if a.startswith("on") or "href" in a]
@@ -118,7 +119,7 @@ def test_a_picture_runs_nothing_and_loads_nothing():
 
 
 def test_ids_name_the_workflow_and_are_unique():
-    root = ElementTree.fromstring(draw(returns(), format="svg"))
+    root = ElementTree.fromstring(draw_blueprint(returns(), form="svg"))
     ids = [child.get("id") for child in root.iter() if child.get("id")]
 
     assert len(ids) == len(set(ids))
@@ -144,18 +145,18 @@ MERMAID = [
 
 @given(st.text(max_size=40))
 def test_mermaid_keeps_to_the_grammar_whatever_the_names_are(text):
-    for line in draw(hostile(text)).splitlines():
+    for line in draw_blueprint(hostile(text)).splitlines():
         assert any(pattern.fullmatch(line) for pattern in MERMAID), line
 
 
 def test_a_name_cannot_be_taken_for_a_statement_of_mermaid():
-    drawn = draw(hostile("direction LR"))
+    drawn = draw_blueprint(hostile("direction LR"))
 
     assert [line for line in drawn.splitlines() if "direction" in line][1:] == ["    direction LR"]
 
 
 def test_mermaid_draws_every_transition_once():
-    drawn = [line for line in draw(returns()).splitlines() if re.search(r"n\d+ --> n\d+", line)]
+    drawn = [line for line in draw_blueprint(returns()).splitlines() if re.search(r"n\d+ --> n\d+", line)]
 
     assert len(drawn) == len(set(drawn)) == len(chart_of(returns()).links)
 
@@ -165,7 +166,7 @@ DOT_TOKENS = re.compile(r'"(?:[^"\\]|\\["\\])*"|[A-Za-z_][\w]*|[\d.]+|->|[{}\[\]
 
 @given(st.text(max_size=40))
 def test_dot_is_made_of_whole_tokens_whatever_the_names_are(text):
-    drawn = draw(hostile(text), format="dot")
+    drawn = draw_blueprint(hostile(text), form="dot")
     outside = re.sub(r'"(?:[^"\\]|\\["\\])*"', "", drawn)
 
     assert DOT_TOKENS.sub("", drawn) == ""
@@ -176,7 +177,7 @@ def test_dot_is_made_of_whole_tokens_whatever_the_names_are(text):
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not on this machine")
 def test_graphviz_reads_back_the_names():
     command = ["dot", "-Tsvg"]
-    drawn = draw(hostile("a & b \\N \"q\" <i> &lt; end"), format="dot")
+    drawn = draw_blueprint(hostile("a & b \\N \"q\" <i> &lt; end"), form="dot")
 
     result = subprocess.run(command, input=drawn, capture_output=True, text=True, check=True)
 
@@ -185,7 +186,7 @@ def test_graphviz_reads_back_the_names():
 
 
 def test_text_has_no_controls():
-    text = draw(hostile(), format="text")
+    text = draw_blueprint(hostile(), form="text")
 
     assert all(character.isprintable() or character == "\n" for character in text)
     assert "↺" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from stepgraph.blueprint import blueprint_of
 from stepgraph.definition import Definition
@@ -14,11 +14,13 @@ from stepgraph.diagram.svg import draw_svg
 from stepgraph.diagram.text import draw_text
 from stepgraph.model.blueprint import Blueprint
 
+Format: TypeAlias = Literal["mermaid", "dot", "svg", "text"]
+
 
 def draw(
-    definition: Definition[Any, Any] | Blueprint,
+    definition: Definition[Any, Any],
     *,
-    format: Literal["mermaid", "dot", "svg", "text"] = "mermaid",  # noqa: A002 -- the word of the listing
+    format: Format = "mermaid",  # noqa: A002 -- the word of the listing
     direction: Direction = "LR",
 ) -> str:
     """Return the status graph of a workflow as text; writing it to a file is the caller's.
@@ -28,16 +30,22 @@ def draw(
     the flow goes (left to right, top to bottom, and their reverses); "text" has none. Raises
     `ValueError` for another format or direction.
     """
-    blueprint = definition if isinstance(definition, Blueprint) else blueprint_of(definition)
+    return draw_blueprint(blueprint_of(definition), format, direction)
+
+
+def draw_blueprint(
+    blueprint: Blueprint, form: Format = "mermaid", direction: Direction = "LR"
+) -> str:
+    """Return the same for a blueprint: of code that is not here, as it was stored."""
     chart = chart_of(blueprint)
     if direction not in ("LR", "TB", "RL", "BT"):
         raise ValueError(f"there is no direction {direction!r}: LR, TB, RL or BT")
-    if format == "mermaid":
+    if form == "mermaid":
         return draw_mermaid(chart, direction)
-    if format == "dot":
+    if form == "dot":
         return draw_dot(chart, direction)
-    if format == "svg":
+    if form == "svg":
         return draw_svg(chart, direction)
-    if format == "text":
+    if form == "text":
         return draw_text(chart)
-    raise ValueError(f"there is no format {format!r}: mermaid, dot, svg or text")
+    raise ValueError(f"there is no format {form!r}: mermaid, dot, svg or text")

@@ -56,6 +56,11 @@ class Way(NamedTuple):
     is_backward: bool
     label: int | None
 
+    @property
+    def is_turning(self) -> bool:
+        """Return whether it turns behind its source, goes back in a lane, and turns again."""
+        return self.is_backward and len(self.cells) > 4
+
 
 class Grid(NamedTuple):
     """All cells, the ties between them, and the way of each link; loops have none."""

@@ -87,7 +87,7 @@ class Router:
         begin = (self._edge(first, 1), self._positions[first] + self._leaving[first, place])
         end = (self._edge(last, -1), self._positions[last] + self._entering[last, place])
         pen = _Pen(begin)
-        if way.is_backward and len(way.cells) > 4:
+        if way.is_turning:
             self._turn_back(pen, place, way, end)
         else:
             self._go_forward(pen, way, end)
@@ -128,8 +128,7 @@ class Router:
         for place, way in enumerate(self._grid.ways):
             if way is None:
                 continue
-            is_turning = way.is_backward and len(way.cells) > 4
-            reach = 2 if is_turning else 1
+            reach = 2 if way.is_turning else 1
             cells = way.cells
             leaving.setdefault(cells[0], []).append((self._positions[cells[reach]], place))
             entering.setdefault(cells[-1], []).append((self._positions[cells[-1 - reach]], place))
@@ -154,7 +153,7 @@ class Router:
         """Turn short ways inside long ones, so that lines which turn in one gap do not meet."""
         found: dict[int, list[tuple[float, int, bool]]] = {}
         for place, way in enumerate(self._grid.ways):
-            if way is None or not way.is_backward or len(way.cells) <= 4:
+            if way is None or not way.is_turning:
                 continue
             for is_source, cell, lane in (
                 (True, way.cells[0], way.cells[2]),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from stepgraph.model.record import RunRef
+
 
 class StatusCount(Struct, frozen=True):
-    """Runs of one workflow in one status; `run_ids` are the oldest and the newest, by id."""
+    """Runs of one workflow in one status; `runs` are the oldest and the newest, by id."""
 
     status: int
     count: int
-    run_ids: tuple[str, ...]
+    runs: tuple[RunRef, ...]

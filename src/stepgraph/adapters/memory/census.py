@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from stepgraph.adapters.memory.storage import MemoryStorage
+from stepgraph.model.record import RunRef
 from stepgraph.model.status_count import StatusCount
 from stepgraph.ports.census import Census
 
@@ -23,15 +24,15 @@ class MemoryCensus(Census):
         """Return the statuses that runs are in."""
         records = sorted(self._storage.records.values(), key=lambda r: r.run_id, reverse=True)
         looked_at = (r for r in records if r.workflow == workflow and r.is_open is is_open)
-        found: dict[int, list[str]] = {}
+        found: dict[int, list[RunRef]] = {}
         for record in islice(looked_at, limit):
-            found.setdefault(record.status, []).append(record.run_id)
+            found.setdefault(record.status, []).append(record.ref)
         return [
-            StatusCount(status, len(ids), _ends(ids[::-1], sample))
-            for status, ids in sorted(found.items())
+            StatusCount(status, len(refs), _ends(refs[::-1], sample))
+            for status, refs in sorted(found.items())
         ]
 
 
-def _ends(ids: list[str], sample: int) -> tuple[str, ...]:
+def _ends(refs: list[RunRef], sample: int) -> tuple[RunRef, ...]:
     """Return the first and the last few of a list, each once."""
-    return (*ids[:sample], *ids[max(sample, len(ids) - sample) :])
+    return (*refs[:sample], *refs[max(sample, len(refs) - sample) :])

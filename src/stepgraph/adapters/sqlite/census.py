@@ -6,19 +6,23 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from stepgraph.adapters.sqlite.connection import SQLiteFile
+from stepgraph.model.record import RunRef
 from stepgraph.model.status_count import StatusCount
 from stepgraph.ports.census import Census
 
 # The indexes are named because without statistics SQLite would walk over all ended runs to find
 # the few that are open.
-_OPEN = "select status, run_id from run indexed by run_open where workflow = ? and is_open = 1"
+_OPEN = (
+    "select status, run_id, foreign_id from run indexed by run_open"
+    " where workflow = ? and is_open = 1"
+)
 _ENDED = (
-    "select status, run_id from run indexed by run_list where workflow = ? and is_open = 0"
-    " order by run_id desc"
+    "select status, run_id, foreign_id from run indexed by run_list"
+    " where workflow = ? and is_open = 0 order by run_id desc"
 )
 _SAMPLED = """
-select status, total, run_id from (
-    select status, run_id, count(*) over (partition by status) as total,
+select status, total, foreign_id, run_id from (
+    select status, foreign_id, run_id, count(*) over (partition by status) as total,
         row_number() over (partition by status order by run_id) as place
     from ("""
 _BOUNDED = """ limit ?)
@@ -43,6 +47,6 @@ class SQLiteCensus(Census):
         names = (workflow, limit, sample, sample)
         rows = await self._file.read(lambda c: c.execute(query, names).fetchall())
         return [
-            StatusCount(status, total, tuple(row[2] for row in group))
+            StatusCount(status, total, tuple(RunRef(workflow, *row[2:]) for row in group))
             for (status, total), group in groupby(rows, key=lambda row: (row[0], row[1]))
         ]

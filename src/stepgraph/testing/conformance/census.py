@@ -46,11 +46,11 @@ class CensusSuite:
 
     async def test_a_count_names_its_oldest_and_newest_runs(self, backend: Any) -> None:
         """Each once, oldest first, also where the two overlap."""
-        ids = [record.run_id for record in await stored(backend, *[1] * 5, *[2] * 3)]
+        refs = [record.ref for record in await stored(backend, *[1] * 5, *[2] * 3)]
 
         found = await backend.census.count_by_status("orders", is_open=True, limit=99, sample=2)
-        assert found[0].run_ids == (*ids[:2], *ids[3:5])
-        assert found[1].run_ids == tuple(ids[5:])
+        assert found[0].runs == (*refs[:2], *refs[3:5])
+        assert found[1].runs == tuple(refs[5:])
 
     async def test_no_more_runs_are_looked_at_than_allowed(self, backend: Any) -> None:
         """Of ended runs the newest."""
