@@ -19,6 +19,7 @@ from examples.orders.flow import orders as example_orders
 from stepgraph import Builder, Run, draw
 from stepgraph.diagram import draw_blueprint
 from stepgraph.diagram.chart import chart_of
+from stepgraph.diagram.style import _TOKENS
 from stepgraph.diagram.svg import draw_svg
 from stepgraph.diagram.words import duration_text, plain
 from tests.diagram.graphs import DAY, blueprint, fan_out, function, orders, returns, sixty
@@ -129,6 +130,28 @@ def test_ids_name_the_workflow_and_are_unique():
 
 def test_a_page_can_bring_its_own_style():
     assert "<style>" not in draw_svg(chart_of(orders()), "LR", has_style=False)
+
+
+def luminance(colour):
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+@pytest.mark.parametrize(
+    ("front", "back", "least"),
+    [
+        ("text", "surface", 4.5), ("text", "accent-tint", 4.5), ("text-3", "surface", 4.5), ("text-3", "accent-tint", 4.5),
+        ("callback", "callback-tint", 4.5), ("timer", "timer-tint", 4.5), ("join", "join-tint", 4.5),
+        ("edge", "canvas", 3), ("callback", "canvas", 3), ("timer-line", "canvas", 3), ("done", "canvas", 3), ("accent", "canvas", 3),
+    ],
+)  # fmt: skip
+def test_colours_can_be_told_apart(scheme, front, back, least):
+    """By the contrast that WCAG 2.2 asks of texts and of lines."""
+    dark, light = sorted(luminance(_TOKENS[name][scheme]) for name in (front, back))
+
+    assert (light + 0.05) / (dark + 0.05) >= least
 
 
 MERMAID = [

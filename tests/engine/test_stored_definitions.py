@@ -9,8 +9,10 @@ from enum import IntEnum
 import msgspec
 import pytest
 
-from stepgraph import Builder, Pause, RunState, Skip
+from stepgraph import Builder, Pause, RunState, Skip, draw
+from stepgraph.adapters.memory import Memory
 from stepgraph.blueprint import blueprint_of
+from stepgraph.diagram import draw_blueprint
 from stepgraph.engine.stored_client import open_stored
 from stepgraph.engine.stored_definition import StoredMoves, read_stored
 from stepgraph.errors import InputError, SchemaError
@@ -53,6 +55,25 @@ async def test_start_stores_what_the_release_looks_like(new_backend):
         announcer = stored.announcer(16)
         assert (announcer.places, announcer.hooks) == (own.places, own.hooks)
         assert announcer.is_relayed is own.is_relayed is False
+
+
+async def test_a_stored_release_knows_that_its_events_are_relayed():
+    backend = Memory()
+    async with three_steps().build(backend, event_streamer=Memory()) as workflow:
+        run_id = await workflow.trigger("o-1", Order())
+        await workflow.await_status(run_id, Status.SENT, within=SOON)
+        stored = read_stored("orders", await backend.definition_store.newest("orders"))
+
+    assert stored.announcer(16).is_relayed
+    assert stored.announcer(16).work_row("o-1", "r", 1, 1, 5)[0].consumer == "orders/relay"
+
+
+async def test_a_stored_release_can_be_drawn(new_backend):
+    backend, orders = new_backend(), everything([])
+    async with orders.build(backend):
+        stored = read_stored("orders", await backend.definition_store.newest("orders"))
+
+    assert draw_blueprint(stored.blueprint, "svg") == draw(orders.definition(), format="svg")
 
 
 async def test_a_client_stores_nothing(backend):

@@ -9,7 +9,6 @@ _TOKENS = {
     "line": ("#C3C9D3", "#39434F"),
     "edge": ("#6B7686", "#8691A1"),
     "text": ("#14181F", "#E8ECF2"),
-    "text-2": ("#454E5C", "#B3BCC9"),
     "text-3": ("#5F6979", "#8E99A8"),
     "accent": ("#3350D0", "#93A8FF"),
     "accent-tint": ("#E8ECFF", "#1C2547"),
