@@ -21,6 +21,7 @@ _LOOP_FIRST = 27.0
 _LOOP_CLEAR = 17.0  # between a status and the label of its loop, so that the arrow is seen
 _LOOP_STEP = 4.0
 _LOOP_HALF = 14.0
+_LOOP_WIDER = 10.0
 _EVEN = 0.5
 
 
@@ -47,7 +48,7 @@ def loop_height(place: int, label: float) -> float:
 def loop_strokes(top: Point, place: int, height: float, width: float) -> tuple[Stroke, ...]:
     """Return the line of a loop at the edge of a status, `width` long with its middle at `top`."""
     main, cross = top
-    half = min(_LOOP_HALF + 5 * place, width / 2 - 4)
+    half = min(_LOOP_HALF + _LOOP_WIDER * place, width / 2 - 4)
     reach = cross - height / 0.75  # a cubic goes three quarters of the way to its handles
     begin, end = (main + half, cross), (main - half, cross)
     handles = ((main + half, reach), (main - half, reach))

@@ -82,6 +82,8 @@ class _Picture:
             lines.append(f"<style>\n{diagram_css()}\n</style>")
         lines.append(f'<rect class="sg-canvas" width="{width}" height="{height}" rx="10"/>')
         edges = list(zip(self.chart.links, self.layout.lines, strict=True))
+        # Of the loops of a status the outer ones first: they run behind the labels of the inner.
+        edges = [e for e in edges if not e[0].is_loop] + [e for e in edges[::-1] if e[0].is_loop]
         lines += [self._edge(link, line) for link, line in edges]
         lines += [self._start(number) for number in self.layout.dots]
         lines += [self._status(status) for status in self.chart.statuses]
