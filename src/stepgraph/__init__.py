@@ -3,6 +3,7 @@
 from stepgraph.builder import Builder
 from stepgraph.dead_letters import DeadLetter
 from stepgraph.definition import Definition
+from stepgraph.diagram import draw
 from stepgraph.errors import (
     CodecError,
     DataDeletedError,
@@ -27,6 +28,7 @@ from stepgraph.model.change import Change
 from stepgraph.model.history_entry import Attempt, HistoryEntry
 from stepgraph.model.options import Backoff
 from stepgraph.model.outcome import Cancel, Outcome, Pause, Repeat, Skip
+from stepgraph.model.problem import Problem
 from stepgraph.model.process_state import ProcessState
 from stepgraph.model.receipt import CallbackReceipt
 from stepgraph.model.run import Run, Snapshot
@@ -61,6 +63,7 @@ __all__ = [
     "OutcomeUnknownError",
     "Pause",
     "PayloadError",
+    "Problem",
     "ProcessState",
     "Repeat",
     "Run",
@@ -77,5 +80,6 @@ __all__ = [
     "VersionConflictError",
     "Workflow",
     "WorkflowError",
+    "draw",
     "serve",
 ]

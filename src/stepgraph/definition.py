@@ -159,14 +159,14 @@ class Definition(Generic[O, S]):
         parts += [f"{before}>{after}" for before, after in self.graph.edges]
         parts += [f"{h.kind} {h.status.value} {h.name}" for h in self.handlers]
         parts += [f"hook {h.name} {sorted(h.run_states)}" for h in self.hooks]
-        parts += [f"{self.object_type.__name__}: {_shape(self.object_type)}"]
+        parts += [f"{self.object_type.__name__}: {self.object_shape}"]
         return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
-
-def _shape(object_type: type[Any]) -> str:
-    """Return the fields of a type as text; what has none counts by its name alone."""
-    annotations = getattr(object_type, "__annotations__", {})
-    return ", ".join(f"{name} {annotation}" for name, annotation in sorted(annotations.items()))
+    @property
+    def object_shape(self) -> str:
+        """The fields of the object type as text; what has none counts by its name alone."""
+        annotations = getattr(self.object_type, "__annotations__", {})
+        return ", ".join(f"{name} {annotation}" for name, annotation in sorted(annotations.items()))
 
 
 @dataclass(frozen=True, kw_only=True)

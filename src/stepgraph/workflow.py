@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -15,12 +15,14 @@ from stepgraph.dead_letters import DeadLetters
 from stepgraph.definition import Definition, Deployment
 from stepgraph.engine.awaiting import Waiter
 from stepgraph.engine.callback import Message
+from stepgraph.engine.check import problems_of
 from stepgraph.engine.commit import Answer
 from stepgraph.engine.event_key import own_or_event_key
 from stepgraph.engine.snapshot import snapshot_of
 from stepgraph.engine.supervisor import Supervisor
 from stepgraph.engine.trigger import Wish, chunks, origin_of_caller, run_id_of, write_of
 from stepgraph.errors import DeadlineError, NotOpenError, RunEndedError, WorkflowError
+from stepgraph.model.problem import Problem
 from stepgraph.model.process_state import ProcessState
 from stepgraph.model.receipt import CallbackReceipt
 from stepgraph.model.record import Record
@@ -233,6 +235,17 @@ class Workflow(Generic[O, S]):
         finally:
             self._clients.remove(client)
             await client.close()
+
+    async def check(self) -> Sequence[Problem]:
+        """Return what would go wrong if this definition met the stored runs.
+
+        It is what a `client()` of a new release asks before that release is started. Statuses that
+        no run can reach or leave are found in the definition. Of the stored runs it looks at
+        100,000 that are open and at the newest 50,000 that have ended, at most, and it reads the
+        objects of the 5 oldest and 5 newest of each status among them; beyond that a count says
+        "at least". It changes nothing.
+        """
+        return await problems_of(self.definition, self.opened().instance.backend)
 
     def processes(self) -> Mapping[str, ProcessState]:
         """Return what each background process of this instance does; empty if none runs."""

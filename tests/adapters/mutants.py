@@ -7,7 +7,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from stepgraph.adapters.memory import Memory, MemoryConnector
+from stepgraph.adapters.memory.census import MemoryCensus
 from stepgraph.adapters.memory.connector import MemoryConnectorReceiver
+from stepgraph.adapters.memory.definition_store import MemoryDefinitionStore
 from stepgraph.adapters.memory.event_streamer import (
     MemoryEventReceiver,
     MemoryEventSender,
@@ -27,6 +29,8 @@ _PORTS = {
     MemoryLostRuns: "lost_runs",
     MemoryEventStreamer: "event_streamer",
     MemoryTimeoutStore: "timeout_store",
+    MemoryDefinitionStore: "definition_store",
+    MemoryCensus: "census",
 }
 
 
@@ -410,6 +414,35 @@ MUTANTS: dict[str, Any] = {
     "a_completed_timer_stays_ended": lambda: broken(MemoryTimeoutStore, complete=timeout_forgets),
     "an_unknown_timer_is_ignored": lambda: broken(MemoryTimeoutStore, complete=timeout_ends_first),
     "a_postponed_timer_waits": lambda: broken(MemoryTimeoutStore, postpone=nothing),
+    "a_definition_is_read_back_whole": lambda: after(
+        MemoryDefinitionStore, "newest", lambda stored: stored and stored._replace(started_by="")
+    ),
+    "an_unknown_workflow_has_no_definition": lambda: before(
+        MemoryDefinitionStore, "list_definitions", lambda workflow, limit: ("orders", limit)
+    ),
+    "the_newest_is_what_was_kept_last": lambda: broken(
+        MemoryDefinitionStore, keep=keep_by_the_clock
+    ),
+    "keeping_again_replaces_all_but_the_first_start": lambda: broken(
+        MemoryDefinitionStore, keep=keep_by_the_clock
+    ),
+    "definitions_are_listed_newest_first": lambda: after(
+        MemoryDefinitionStore, "list_definitions", lambda found: found[::-1]
+    ),
+    "every_workflow_is_named_once": lambda: after(
+        MemoryDefinitionStore, "list_workflows", lambda found: found[::-1]
+    ),
+    "runs_are_counted_by_status": lambda: census(lambda found: found[::-1]),
+    "open_runs_and_ended_ones_are_counted_apart": lambda: census(lambda found: found[:1]),
+    "only_runs_of_the_workflow_are_counted": lambda: broken(
+        MemoryCensus, count_by_status=count_all_workflows
+    ),
+    "a_count_names_its_oldest_and_newest_runs": lambda: census(
+        lambda found: [replace(c, runs=c.runs[:2] * 2) for c in found]
+    ),
+    "no_more_runs_are_looked_at_than_allowed": lambda: broken(
+        MemoryCensus, count_by_status=count_without_limit
+    ),
     "a_role_has_one_holder": lambda: roles(take=take_all),
     "roles_do_not_block_each_other": lambda: roles(take=take_none_if_any_is_held),
     "a_role_that_is_held_is_taken": lambda: roles(take=take_with_new_epochs),
@@ -421,6 +454,30 @@ MUTANTS: dict[str, Any] = {
     "names_have_positions_of_their_own": lambda: connectors(name="one"),
     "connector: closing_twice_is_closing_once": lambda: connectors(close=close_once),
 }
+
+
+def census(change: Any) -> Any:
+    """Return a Memory that changes its counts."""
+    return after(MemoryCensus, "count_by_status", change)
+
+
+async def count_all_workflows(self, workflow, **options):
+    found = [
+        await MemoryCensus.count_by_status(self, name, **options)
+        for name in {record.workflow for record in self._storage.records.values()}
+    ]
+    return sum(found, [])
+
+
+async def count_without_limit(self, workflow, *, is_open, limit, sample):
+    return await MemoryCensus.count_by_status(
+        self, workflow, is_open=is_open, limit=limit + 1, sample=sample
+    )
+
+
+async def keep_by_the_clock(self, workflow, stored, now):
+    found = self._storage.definitions.setdefault(workflow, {})
+    found[stored.fingerprint] = stored._replace(started_at=now, first_started_at=now)
 
 
 async def first_record(self):

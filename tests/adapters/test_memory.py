@@ -4,7 +4,9 @@ import pytest
 
 from stepgraph.adapters.memory import Memory, MemoryConnector
 from stepgraph.testing.conformance import (
+    CensusSuite,
     ConnectorSuite,
+    DefinitionStoreSuite,
     EventStreamerSuite,
     RecordStoreSuite,
     RoleSchedulerSuite,
@@ -14,7 +16,13 @@ from stepgraph.testing.conformance import (
 
 
 class TestMemory(
-    RecordStoreSuite, WorkQueueSuite, EventStreamerSuite, TimeoutStoreSuite, RoleSchedulerSuite
+    RecordStoreSuite,
+    WorkQueueSuite,
+    EventStreamerSuite,
+    TimeoutStoreSuite,
+    RoleSchedulerSuite,
+    DefinitionStoreSuite,
+    CensusSuite,
 ):
     @pytest.fixture
     def backend(self):

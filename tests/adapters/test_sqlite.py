@@ -12,6 +12,8 @@ from stepgraph.adapters.sqlite import SQLite
 from stepgraph.adapters.sqlite.migrations import VERSION
 from stepgraph.errors import SchemaError, UnavailableError
 from stepgraph.testing.conformance import (
+    CensusSuite,
+    DefinitionStoreSuite,
     EventStreamerSuite,
     RecordStoreSuite,
     RoleSchedulerSuite,
@@ -22,7 +24,13 @@ from stepgraph.testing.conformance.make import make_record, make_write
 
 
 class TestSQLite(
-    RecordStoreSuite, WorkQueueSuite, EventStreamerSuite, TimeoutStoreSuite, RoleSchedulerSuite
+    RecordStoreSuite,
+    WorkQueueSuite,
+    EventStreamerSuite,
+    TimeoutStoreSuite,
+    RoleSchedulerSuite,
+    DefinitionStoreSuite,
+    CensusSuite,
 ):
     @pytest.fixture
     async def backend(self, tmp_path):
@@ -59,7 +67,7 @@ async def test_a_newer_schema_that_this_code_can_read_is_used(tmp_path):
     await backend.open()
     await backend.close()
     with sqlite3.connect(path) as connection:
-        connection.execute("update stepgraph_schema set version = 2, readable_from = 1")
+        connection.execute("update stepgraph_schema set version = 999, readable_from = 1")
     connection.close()
 
     await backend.open()

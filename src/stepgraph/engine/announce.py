@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +19,7 @@ from stepgraph.model.topic import (
 )
 
 
-class TimerPlan(NamedTuple):
+class TimerPlan(msgspec.Struct, frozen=True):
     """One timer that a visit of a status starts.
 
     Its row goes to `consumer`, due `after` microseconds from the entry or at the instant `at`; if
@@ -39,7 +38,7 @@ class TimerPlan(NamedTuple):
         return self.at if self.at is not None else entered_at
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """What a status means for a run that comes into it; durations in microseconds."""
 
     status: int

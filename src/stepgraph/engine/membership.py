@@ -103,6 +103,16 @@ class Membership:
             for member in self._standing.members
         )
 
+    def other_releases(self, workflow: str, fingerprint: str) -> Mapping[str, str]:
+        """Return which live instances have another definition of a workflow: its fingerprint."""
+        return {
+            member.id: described[0]
+            for member in self._standing.members
+            if member.id != self._instance_id
+            and (described := member.can_hold.get(workflow)) is not None
+            and described[0] != fingerprint
+        }
+
     def epoch(self, consumer: str, slot: int) -> int | None:
         """Return the fencing epoch under which a slot is held here."""
         return self._held.get(consumer, {}).get(slot)

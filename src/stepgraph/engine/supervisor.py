@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
+from stepgraph.blueprint import blueprint_of
 from stepgraph.definition import Definition, Deployment
 from stepgraph.engine.announce import Announcer
 from stepgraph.engine.callback import Callbacks
@@ -22,6 +23,8 @@ from stepgraph.engine.membership import Membership, Seat
 from stepgraph.engine.moves import Moves
 from stepgraph.engine.places import announcer_of, callbacks_of
 from stepgraph.engine.plan import Plan
+from stepgraph.engine.release import warn_of_others
+from stepgraph.engine.stored_definition import stored_body
 from stepgraph.engine.tasks import Tasks
 from stepgraph.errors import DefinitionError, UnavailableError
 from stepgraph.model.process_state import ProcessState
@@ -42,13 +45,17 @@ class Supervisor:
         *,
         is_client: bool,
         workflow: Any,
+        announcer: Announcer | None = None,
     ) -> None:
-        """Nothing is opened yet; `workflow` is what connectors act through."""
+        """Nothing is opened yet; `workflow` is what connectors act through.
+
+        The announcer is the definition's own, unless another is given that knows more than it.
+        """
         self._workflow = workflow
         self.definition = definition
         self.deployment = deployment
         self.is_client = is_client
-        self.announcer: Announcer = announcer_of(definition, deployment)
+        self.announcer = announcer or announcer_of(definition, deployment)
         self.default_start = definition.starts[0]
         self.known_statuses = frozenset(definition.graph.statuses)
         self.instance: Instance
@@ -105,6 +112,7 @@ class Supervisor:
             moves=self.moves, resources=resources, tasks=self._tasks, callbacks=self.callbacks,
             workflow=self._workflow,
         )  # fmt: skip
+        await self._store_definition()
         self._consumers = await plan.consumers()
         await self._adopt()
         for consumer in self._consumers:
@@ -116,6 +124,18 @@ class Supervisor:
                 for c in self._consumers
             ]
         )
+        others = membership.other_releases(self.definition.name, self.definition.fingerprint)
+        store = self.instance.backend.definition_store
+        await warn_of_others(blueprint_of(self.definition), others, store)
+
+    async def _store_definition(self) -> None:
+        """Keep what this release looks like beside the runs, for whoever acts without its code."""
+        stored = stored_body(
+            self.definition, self.announcer, started_by=self.instance.id,
+            keeps_objects=self.deployment.settings.history == "full",
+        )  # fmt: skip
+        now = self.instance.clock.microseconds()
+        await self.instance.backend.definition_store.keep(self.definition.name, stored, now)
 
     async def _adopt(self) -> None:
         """Queue runs that came into a status before this release gave it a step."""

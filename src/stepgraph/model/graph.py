@@ -50,3 +50,33 @@ class StatusGraph:
     def after(self, status: int) -> tuple[int, ...]:
         """Return the statuses that may follow one."""
         return tuple(after for before, after in self.edges if before == status)
+
+    def reachable(self, sources: Iterable[int]) -> frozenset[int]:
+        """Return these statuses and all that a run which begins in one of them can come to."""
+        following = self._neighbours(self.edges)
+        return _closure(sources, following)
+
+    @property
+    def endless(self) -> tuple[int, ...]:
+        """Return the statuses from which no end can be reached: only a cancel ends a run there."""
+        leading = self._neighbours((after, before) for before, after in self.edges)
+        ending = _closure(self.ends, leading)
+        return tuple(status for status in self.statuses if status not in ending)
+
+    @staticmethod
+    def _neighbours(edges: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = {}
+        for one, other in edges:
+            found.setdefault(one, []).append(other)
+        return found
+
+
+def _closure(sources: Iterable[int], neighbours: dict[int, list[int]]) -> frozenset[int]:
+    """Return the sources and all that can be reached from them."""
+    found = set(sources)
+    waiting = list(found)
+    while waiting:
+        new = [status for status in neighbours.get(waiting.pop(), ()) if status not in found]
+        found.update(new)
+        waiting += new
+    return frozenset(found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Protocol
 
+from stepgraph.ports.census import Census
+from stepgraph.ports.definition_store import DefinitionStore
 from stepgraph.ports.event_streamer import EventStreamer
 from stepgraph.ports.hints import Hints
 from stepgraph.ports.history_store import HistoryStore
@@ -30,7 +32,7 @@ class Backend(Protocol):
 
 
 class HasRecordStore(Backend, Protocol):
-    """A technology that can hold runs: the four ports over one store."""
+    """A technology that can hold runs: the ports over one store."""
 
     @property
     def record_store(self) -> RecordStore:
@@ -50,6 +52,16 @@ class HasRecordStore(Backend, Protocol):
     @property
     def lost_runs(self) -> LostRuns:
         """The reconciler's question."""
+        ...
+
+    @property
+    def census(self) -> Census:
+        """How many runs are in which status."""
+        ...
+
+    @property
+    def definition_store(self) -> DefinitionStore:
+        """What the workflows look like."""
         ...
 
     @property

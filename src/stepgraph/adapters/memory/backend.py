@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from stepgraph.adapters.memory.census import MemoryCensus
+from stepgraph.adapters.memory.definition_store import MemoryDefinitionStore
 from stepgraph.adapters.memory.event_streamer import MemoryEventStreamer
 from stepgraph.adapters.memory.hints import MemoryHints
 from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
@@ -31,6 +33,8 @@ class Memory:
         self.work_queue = MemoryWorkQueue(storage)
         self.history_store = MemoryHistoryStore(storage)
         self.lost_runs = MemoryLostRuns(storage)
+        self.census = MemoryCensus(storage)
+        self.definition_store = MemoryDefinitionStore(storage)
         self.hints = MemoryHints(storage)
         self.role_scheduler = MemoryRoleScheduler(members)
 

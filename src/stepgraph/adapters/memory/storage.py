@@ -8,6 +8,7 @@ from collections.abc import Callable
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.queue import ParkedRow, QueueKey, QueueRow
 from stepgraph.model.record import Record
+from stepgraph.ports.definition_store import StoredBody
 
 
 class SlotQueue:
@@ -74,6 +75,7 @@ class MemoryStorage:
         self.unique: dict[tuple[str, str], bytes] = {}
         self.queues: dict[tuple[str, int], SlotQueue] = {}
         self.parked: dict[QueueKey, ParkedRow] = {}
+        self.definitions: dict[str, dict[str, StoredBody]] = {}
         self.listeners: dict[int, Callable[[], None]] = {}
 
     def queue(self, consumer: str, slot: int) -> SlotQueue:

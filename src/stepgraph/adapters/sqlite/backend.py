@@ -6,7 +6,9 @@ import logging
 import os
 from typing import Literal
 
+from stepgraph.adapters.sqlite.census import SQLiteCensus
 from stepgraph.adapters.sqlite.connection import SQLiteFile
+from stepgraph.adapters.sqlite.definition_store import SQLiteDefinitionStore
 from stepgraph.adapters.sqlite.event_streamer import SQLiteEventStreamer
 from stepgraph.adapters.sqlite.hints import SQLiteHints
 from stepgraph.adapters.sqlite.history_store import SQLiteHistoryStore, SQLiteLostRuns
@@ -42,6 +44,8 @@ class SQLite:
         self.work_queue = SQLiteWorkQueue(file)
         self.history_store = SQLiteHistoryStore(file)
         self.lost_runs = SQLiteLostRuns(file)
+        self.census = SQLiteCensus(file)
+        self.definition_store = SQLiteDefinitionStore(file)
         self.hints = SQLiteHints(file.path)
         self.event_streamer = SQLiteEventStreamer(file, capabilities)
         self.timeout_store = SQLiteTimeoutStore(file, capabilities)

@@ -14,7 +14,9 @@ Every check gets a `backend` that is open and empty. Tests are coroutines: pytes
 mode runs them.
 """
 
+from stepgraph.testing.conformance.census import CensusSuite
 from stepgraph.testing.conformance.connector import ConnectorSuite
+from stepgraph.testing.conformance.definition_store import DefinitionStoreSuite
 from stepgraph.testing.conformance.event_streamer import EventStreamerSuite
 from stepgraph.testing.conformance.record_store import RecordStoreSuite
 from stepgraph.testing.conformance.role_scheduler import RoleSchedulerSuite
@@ -22,7 +24,9 @@ from stepgraph.testing.conformance.timeout_store import TimeoutStoreSuite
 from stepgraph.testing.conformance.work_queue import WorkQueueSuite
 
 __all__ = [
+    "CensusSuite",
     "ConnectorSuite",
+    "DefinitionStoreSuite",
     "EventStreamerSuite",
     "RecordStoreSuite",
     "RoleSchedulerSuite",
