@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from stepgraph.ports.identity import keyed_run_id
 
 _PACKAGE = str(Path(__file__).parents[1])
 _LATEST = timedelta(days=36_525)  # a hundred years
+# A call that comes from another thread knows its caller's line; the loop's own stack does not.
+calling_from: ContextVar[str] = ContextVar("stepgraph_calling_from", default="")
 
 
 class Wish(Struct, frozen=True, gc=False):
@@ -112,6 +115,8 @@ def run_id_of(write: Write, result: Result) -> str:
 
 def origin_of_caller() -> str:
     """Return file, line and function of the code that triggers, without looking at its values."""
+    if origin := calling_from.get():
+        return origin
     # A whole stack would cost more than the trigger itself.
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
