@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from stepgraph.errors import DefinitionError
+from stepgraph.model.instant import LATEST
 
 if TYPE_CHECKING:
     from stepgraph.ports.clock import Clock
@@ -201,3 +202,5 @@ def _check_duration(name: str, value: object, *, may_be_zero: bool) -> None:
     if not isinstance(value, timedelta) or value < _NOTHING or (not value and not may_be_zero):
         kind = "zero or positive" if may_be_zero else "positive"
         raise DefinitionError(f"{name}={value!r} must be a {kind} timedelta")
+    if value > LATEST:
+        raise DefinitionError(f"{name}={value!r} is more than a hundred years: say less")

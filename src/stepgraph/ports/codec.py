@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import sys
 from abc import abstractmethod
 from typing import Any, Protocol, TypeVar
@@ -16,6 +17,10 @@ T = TypeVar("T")
 WARN_SIZE = 256 * 1024
 MAX_SIZE = 2 * 1024 * 1024
 DEPTH_LIMIT = 64
+_BRACKETS = b"[]{}"
+_NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ENUM = re.compile(r"(Invalid enum value) .*?(?= - at |$)", re.DOTALL)
 _logger = logging.getLogger("stepgraph.codec")
 
 
@@ -60,6 +65,11 @@ class JSONCodec(Codec):
         except (TypeError, ValueError, RecursionError, OverflowError) as error:
             kind = type(value).__name__
             raise InputError(f"the {kind} cannot be stored as JSON: {error}") from error
+        if is_too_deep(data):
+            raise InputError(
+                f"the {type(value).__name__} is nested deeper than {DEPTH_LIMIT} levels as JSON:"
+                " flatten it, or store the deep part as one text"
+            )
         if b"null" in data:
             _refuse_not_finite(value, 0)
         if len(data) > WARN_SIZE:
@@ -81,13 +91,43 @@ class JSONCodec(Codec):
         if decoder is None:
             self.check_type(as_type)
             decoder = self._decoders[as_type]
+        name = getattr(as_type, "__name__", as_type)
+        if is_too_deep(data):
+            raise CodecError(
+                f"the stored object is no {name}: nested deeper than {DEPTH_LIMIT} levels"
+            )
         try:
             value: T = decoder.decode(data)
         except (msgspec.DecodeError, ValueError, RecursionError, OverflowError) as error:
-            raise CodecError(
-                f"the stored object is no {getattr(as_type, '__name__', as_type)}: {error}"
-            ) from error
+            # The cause is not chained: it would show the values that did not fit.
+            raise CodecError(f"the stored object is no {name}: {_without_values(error)}") from None
         return value
+
+
+def is_too_deep(data: bytes) -> bool:
+    """Return whether JSON is nested deeper than is allowed; what is not JSON may be either."""
+    if len(data) <= 2 * DEPTH_LIMIT or data.count(b"[") + data.count(b"{") <= DEPTH_LIMIT:
+        return False
+    # Brackets in texts are taken out only if the quick look, which counts them, says yes.
+    return _is_deep(data) and _is_deep(_TEXT.sub(b"", data))
+
+
+def _is_deep(data: bytes) -> bool:
+    """Take the innermost brackets away as often as is allowed: is anything left?"""
+    brackets = data.translate(None, _NOT_BRACKETS)
+    for _ in range(DEPTH_LIMIT):
+        outer = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if not outer:
+            return False
+        if len(outer) == len(brackets):
+            return True
+        brackets = outer
+    return True
+
+
+def _without_values(error: BaseException) -> str:
+    """Return what does not fit and where, without the value, which is the user's own."""
+    return _ENUM.sub(r"\1", str(error))
 
 
 def _encode_model(value: object) -> object:
@@ -102,7 +142,14 @@ def _decode_model(as_type: type[Any], value: object) -> object:
     """Let pydantic check its own models."""
     validate = getattr(as_type, "model_validate", None)
     if validate is not None:
-        return validate(value)
+        try:
+            return validate(value)
+        except ValueError as error:
+            find = getattr(error, "errors", None)
+            if find is None:
+                raise
+            found = [f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in find()]
+            raise ValueError(", ".join(found)) from None
     raise TypeError(f"{as_type.__name__} has no JSON form")
 
 
