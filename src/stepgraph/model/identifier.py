@@ -30,7 +30,7 @@ def shown(value: object) -> str:
     """Return a value for an error message: as Python writes it, in plain letters, and cut."""
     # A str is cut first: writing all of a long one only to throw it away would cost a lot.
     text = ascii(value[: _SHOWN + 1] if isinstance(value, str) else value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def check_id(kind: str, value: str) -> str:
@@ -86,11 +86,6 @@ def check_statuses(status_type: type[IntEnum]) -> None:
             raise DefinitionError(
                 f"{status_type.__name__}.{name} and .{member.name} are both {member.value}:"
                 " give each status a number of its own"
-            )
-        if isinstance(member.value, bool):
-            raise DefinitionError(
-                f"{status_type.__name__}.{name} is {member.value}: give it a number, for it is"
-                " stored as one"
             )
         if not _STATUS_LEAST <= member.value <= _STATUS_MOST:
             raise DefinitionError(

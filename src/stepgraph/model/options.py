@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, fields, replace
@@ -39,8 +40,10 @@ class Backoff:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be waited for."""
-        if self.first < _NOTHING or self.cap < self.first or self.factor < 1.0:
-            raise DefinitionError(f"{self!r}: 0 <= first <= cap and factor >= 1 must hold")
+        if not _NOTHING <= self.first <= self.cap <= LATEST or not 1.0 <= self.factor < math.inf:
+            raise DefinitionError(
+                f"{self!r}: 0 <= first <= cap <= a hundred years and factor >= 1 must hold"
+            )
 
     def delay(self, attempt: int, draw: float) -> timedelta:
         """Return the wait after failed attempt `attempt` (from 1); `draw` is random in [0, 1)."""

@@ -12,15 +12,12 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from stepgraph.errors import CodecError, DefinitionError, InputError
+from stepgraph.ports.nesting import DEPTH_LIMIT, can_nest, is_too_deep
 
 T = TypeVar("T")
 WARN_SIZE = 256 * 1024
 MAX_SIZE = 2 * 1024 * 1024
-DEPTH_LIMIT = 64
-_BRACKETS = b"[]{}"
-_NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
-_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_ENUM = re.compile(r"(Invalid enum value) .*?(?= - at |$)", re.DOTALL)
+_ENUM = re.compile(r"(Invalid enum value) .*?( - at `\$[^`]*`)?$", re.DOTALL)
 _logger = logging.getLogger("stepgraph.codec")
 
 
@@ -49,6 +46,8 @@ class JSONCodec(Codec):
     def __init__(self) -> None:
         """Start without decoders; one is made for each type."""
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+        # Types that cannot nest without end: their objects need not be looked through.
+        self._flat: set[Any] = set()
         self._encoder = msgspec.json.Encoder(enc_hook=_encode_model)
 
     def check_type(self, as_type: type[Any], /) -> None:
@@ -57,6 +56,8 @@ class JSONCodec(Codec):
             self._decoders[as_type] = msgspec.json.Decoder(as_type, dec_hook=_decode_model)
         except (TypeError, NameError) as error:
             raise DefinitionError(f"{as_type!r} cannot be stored: {error}") from error
+        if not can_nest(as_type):
+            self._flat.add(as_type)
 
     def encode(self, value: object, /) -> bytes:
         """Encode, and refuse what JSON would change in silence or a store would choke on."""
@@ -65,7 +66,7 @@ class JSONCodec(Codec):
         except (TypeError, ValueError, RecursionError, OverflowError) as error:
             kind = type(value).__name__
             raise InputError(f"the {kind} cannot be stored as JSON: {error}") from error
-        if is_too_deep(data):
+        if type(value) not in self._flat and is_too_deep(data):
             raise InputError(
                 f"the {type(value).__name__} is nested deeper than {DEPTH_LIMIT} levels as JSON:"
                 " flatten it, or store the deep part as one text"
@@ -92,7 +93,7 @@ class JSONCodec(Codec):
             self.check_type(as_type)
             decoder = self._decoders[as_type]
         name = getattr(as_type, "__name__", as_type)
-        if is_too_deep(data):
+        if as_type not in self._flat and is_too_deep(data):
             raise CodecError(
                 f"the stored object is no {name}: nested deeper than {DEPTH_LIMIT} levels"
             )
@@ -104,30 +105,9 @@ class JSONCodec(Codec):
         return value
 
 
-def is_too_deep(data: bytes) -> bool:
-    """Return whether JSON is nested deeper than is allowed; what is not JSON may be either."""
-    if len(data) <= 2 * DEPTH_LIMIT or data.count(b"[") + data.count(b"{") <= DEPTH_LIMIT:
-        return False
-    # Brackets in texts are taken out only if the quick look, which counts them, says yes.
-    return _is_deep(data) and _is_deep(_TEXT.sub(b"", data))
-
-
-def _is_deep(data: bytes) -> bool:
-    """Take the innermost brackets away as often as is allowed: is anything left?"""
-    brackets = data.translate(None, _NOT_BRACKETS)
-    for _ in range(DEPTH_LIMIT):
-        outer = brackets.replace(b"[]", b"").replace(b"{}", b"")
-        if not outer:
-            return False
-        if len(outer) == len(brackets):
-            return True
-        brackets = outer
-    return True
-
-
 def _without_values(error: BaseException) -> str:
     """Return what does not fit and where, without the value, which is the user's own."""
-    return _ENUM.sub(r"\1", str(error))
+    return _ENUM.sub(r"\1\2", str(error))
 
 
 def _encode_model(value: object) -> object:
