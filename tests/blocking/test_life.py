@@ -230,6 +230,20 @@ def test_a_system_exit_in_the_users_function_reaches_the_caller(backend):
         assert client.runs.count() == 1
 
 
+def test_a_function_in_the_clients_own_loop_cannot_close_it(backend):
+    orders = waiting_orders()
+
+    async def close(run, payload: bytes):
+        client.close()
+
+    orders.add_callback(Status.PAID, close, to=Status.PACKED)
+    with orders.build(backend).blocking() as client:
+        client.trigger("order-1", Order(), status=Status.PAID)
+        with pytest.raises(NotOpenError, match="own loop cannot close it"):
+            client.callback("order-1", close, b"")
+        assert client.runs.count() == 1
+
+
 def test_a_bulk_load_may_be_larger_than_a_call(tmp_path):
     with waiting_orders().build(SQLite(tmp_path / "runs.db")).blocking() as client:
         results = client.trigger_many(

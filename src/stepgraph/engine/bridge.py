@@ -61,8 +61,10 @@ class Bridge(Generic[W]):
 
     def close(self) -> None:
         """Close the client. Calls that still wait raise `NotOpenError`, and so does every later."""
-        self._is_closed = True
         door = self._here().present()
+        if door is not None and door.is_this_thread:
+            raise NotOpenError("a function that runs in the client's own loop cannot close it")
+        self._is_closed = True
         if door is not None:
             door.ask_to_leave()
             door.has_left(None)
@@ -132,6 +134,13 @@ class _Door(Generic[W]):
             call.loop = self._loop
             self._loop.call_soon_threadsafe(self._start, call, context=call.context)
             return True
+
+    @property
+    def is_this_thread(self) -> bool:
+        """Return whether the caller runs in the loop, and would wait for itself."""
+        with suppress(RuntimeError):
+            return asyncio.get_running_loop() is self._loop
+        return False
 
     def ask_to_leave(self) -> None:
         """Begin to close."""
