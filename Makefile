@@ -19,6 +19,7 @@ test: .venv/stamp
 	STEPGRAPH_REQUIRE=$(REQUIRE) $(BIN)/python -m pytest -q $(TESTS)
 
 check: .venv/stamp
+	$(BIN)/python tools/generate_blocking.py --check
 	$(BIN)/ruff format --check src
 	$(BIN)/ruff check src
 	$(BIN)/mypy

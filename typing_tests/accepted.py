@@ -16,7 +16,10 @@ import pydantic
 from stepgraph import (
     Backoff,
     Builder,
+    BulkReport,
     Cancel,
+    CallbackReceipt,
+    DeadLetter,
     Outcome,
     Pause,
     Repeat,
@@ -31,6 +34,7 @@ from stepgraph import (
 )
 from stepgraph.adapters.memory import Memory
 from stepgraph.adapters.sqlite import SQLite
+from stepgraph.blocking import BlockingDeadLetters, BlockingRuns, BlockingWorkflow
 
 
 class Status(IntEnum):
@@ -179,6 +183,38 @@ async def use() -> None:
     )
     assert_type(results[0].error is None, bool)
     await serve(workflow)
+
+
+@orders.callback(Status.PAID)
+def warehouse(run: Run[Order, Status], payload: StructOrder, *, psp: Psp) -> Next:
+    return Status.PACKED
+
+
+def use_blocking() -> None:
+    assert_type(workflow.blocking(), BlockingWorkflow[Order, Status])
+    with workflow.blocking() as client:
+        assert_type(client, BlockingWorkflow[Order, Status])
+        assert_type(client.runs, BlockingRuns[Order, Status])
+        assert_type(client.dead_letters, BlockingDeadLetters)
+        run_id = client.trigger("order-1", Order(1), status=Status.PAID, idempotency_key="k")
+        assert_type(run_id, str)
+        assert_type(
+            client.trigger_many(Trigger(f"o-{i}", Order(i)) for i in range(9)),
+            list[TriggerResult],
+        )
+        assert_type(client.callback("order-1", warehouse, StructOrder(1)), CallbackReceipt)
+        assert_type(client.callback("order-1", warehouse, b"{}"), CallbackReceipt)
+        assert_type(client.callback("order-1", Status.PAID, "anything"), CallbackReceipt)
+        seen = client.await_status(run_id, Status.PAID, within=None)
+        assert_type(seen, Snapshot[Order, Status])
+        assert_type(client.runs.pause(seen, "look at it"), Snapshot[Order, Status])
+        assert_type(client.runs.latest("order-1"), Snapshot[Order, Status] | None)
+        assert_type(client.runs.cancel_all("over", status=Status.PAID), BulkReport)
+        for paused in client.runs.find(run_state=RunState.PAUSED):
+            assert_type(paused, Snapshot[Order, Status])
+        for letter in client.dead_letters.find(kind="hook"):
+            assert_type(letter, DeadLetter)
+            client.dead_letters.retry(letter.id)
 
 
 def match_it(outcome: Outcome) -> str:

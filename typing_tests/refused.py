@@ -117,3 +117,13 @@ async def use(workflow: Workflow[Order, Status], seen: Snapshot[Order, Status]) 
     workflow.runs.find(status=Other.X)  # E
     seen.object = Order(2)  # E
     seen.now()  # E
+
+
+def use_blocking(workflow: Workflow[Order, Status]) -> None:
+    client = workflow.blocking()
+    client.trigger("order-1", Shipment("x"))  # E
+    client.trigger("order-1", Order(1), status=Other.X)  # E
+    client.callback("order-1", Other.X)  # E
+    client.await_status("id", Status.PAID)  # E
+    client.runs.find(status=Other.X)  # E
+    client.start()  # E

@@ -13,6 +13,7 @@ import msgspec
 
 from stepgraph.engine.supervisor import Supervisor
 from stepgraph.errors import InputError
+from stepgraph.model.identifier import ID_LIMIT, cut_text, shown
 from stepgraph.model.instant import to_datetime
 from stepgraph.model.queue import ParkedRow, QueueKey
 
@@ -87,16 +88,19 @@ class DeadLetters:
         if not await self._supervisor().instance.backend.work_queue.discard([key]):
             raise InputError(f"there is no dead letter {id!r}: it was retried or discarded before")
         _logger.warning(
-            "dead letter of %s discarded by %s: %s", key.consumer, actor or "nobody", reason
+            "dead letter of %s discarded by %s: %s",
+            key.consumer,
+            shown(cut_text(actor, ID_LIMIT)) if actor else "nobody",
+            ascii(cut_text(reason)),
         )
 
     def _key(self, letter_id: str) -> QueueKey:
         try:
             key = QueueKey(*_decode_key(base64.urlsafe_b64decode(letter_id)))
-        except (ValueError, msgspec.DecodeError) as error:
-            raise InputError(f"{letter_id!r} is no id of a dead letter") from error
+        except (ValueError, TypeError, msgspec.DecodeError) as error:
+            raise InputError(f"{shown(letter_id)} is no id of a dead letter") from error
         if key.consumer.partition("/")[0] != self._workflow:
-            raise InputError(f"{letter_id!r} is no id of a dead letter of {self._workflow!r}")
+            raise InputError(f"{shown(letter_id)} is no id of a dead letter of {self._workflow!r}")
         return key
 
 

@@ -17,6 +17,7 @@ from stepgraph.definition import (
 )
 from stepgraph.destinations import read_destinations
 from stepgraph.errors import DefinitionError
+from stepgraph.model.instant import LATEST
 from stepgraph.model.options import resolve_step_settings
 from stepgraph.model.run_state import RunState
 from stepgraph.ports.codec import Codec
@@ -66,8 +67,11 @@ class Declarations(Generic[S]):
         common = read_function("callback", function, name, {})
         self._check_status("callback", common["name"], status)
         self._check_new("callback", common["name"], status)
-        if buffer is not None and buffer <= timedelta(0):
-            raise DefinitionError(f"{common['name']}() has buffer={buffer}: it must be positive")
+        if buffer is not None and not timedelta(0) < buffer <= LATEST:
+            raise DefinitionError(
+                f"{common['name']}() has buffer={buffer}: it must be positive, and a hundred years"
+                " at most"
+            )
         payload_type = read_payload_type(function, self._status_type)
         if payload_type is not bytes:
             self._codec.check_type(payload_type)

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from stepgraph.destinations import read_annotation, unwrapped
 from stepgraph.errors import DefinitionError
 from stepgraph.model.identifier import check_name
-from stepgraph.model.instant import to_instant
+from stepgraph.model.instant import LATEST, to_instant
 
 _WORDS = {
     "step": ("run",),
@@ -102,6 +102,8 @@ def read_after(name: str, after: object) -> timedelta | int | Callable[..., Any]
     if isinstance(after, timedelta):
         if after < timedelta(0):
             raise DefinitionError(f"{name}() is due after={after}: a timeout looks ahead")
+        if after > LATEST:
+            raise DefinitionError(f"{name}() is due after={after}: more than a hundred years")
         return after
     if isinstance(after, datetime):
         try:

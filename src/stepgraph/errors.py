@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from stepgraph.model.run import Snapshot
 
 
+_ID_SHOWN = 255
+
+
 class WorkflowError(Exception):
     """The root of everything that Stepgraph raises."""
 
@@ -53,9 +56,8 @@ class RunNotFoundError(WorkflowError, LookupError):
     """No run has this id."""
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(
-            f"no run has the id {run_id!r}: it was never triggered here, or was pruned"
-        )
+        shown = run_id if len(run_id) <= _ID_SHOWN else f"{run_id[:_ID_SHOWN]}…"
+        super().__init__(f"no run has the id {shown!a}: it was never triggered here, or was pruned")
         self.run_id = run_id
 
 

@@ -14,8 +14,9 @@ from stepgraph.definition import Definition
 from stepgraph.engine.control import Action, Order, obey
 from stepgraph.engine.snapshot import snapshot_of
 from stepgraph.engine.supervisor import Supervisor
-from stepgraph.errors import RunNotFoundError, UnavailableError, WorkflowError
+from stepgraph.errors import InputError, RunNotFoundError, UnavailableError, WorkflowError
 from stepgraph.model.history_entry import Attempt, HistoryEntry
+from stepgraph.model.identifier import check_id, check_run_id
 from stepgraph.model.instant import to_datetime, to_instant
 from stepgraph.model.record import Record
 from stepgraph.model.record_filter import Page, RecordFilter
@@ -57,6 +58,7 @@ class Runs(Generic[O, S]):
 
     async def record(self, run_id: str) -> Record:
         """Return a run as it is stored; raises `RunNotFoundError`."""
+        check_run_id(run_id)
         store = self._supervisor().instance.store
         ref = await store.find(run_id)
         if ref is not None and ref.workflow == self._definition.name:
@@ -72,6 +74,7 @@ class Runs(Generic[O, S]):
     async def latest(self, foreign_id: str) -> Snapshot[O, S] | None:
         """Return the open run of this foreign id, else the one that was triggered last."""
         store = self._supervisor().instance.store
+        check_id("foreign id", foreign_id)
         record = await store.latest(self._definition.name, foreign_id)
         return snapshot_of(self._definition, record) if record is not None else None
 
@@ -246,14 +249,27 @@ class Runs(Generic[O, S]):
 
     def _filter(self, wanted: RunFilter[Any]) -> RecordFilter:
         after, before = wanted.get("created_after"), wanted.get("created_before")
+        foreign_id = wanted.get("foreign_id")
+        if foreign_id is not None:
+            check_id("foreign id", foreign_id)
         return RecordFilter(
             workflow=self._definition.name,
-            foreign_id=wanted.get("foreign_id"),
+            foreign_id=foreign_id,
             statuses=_numbers(wanted.get("status")),
             run_states=_numbers(wanted.get("run_state")),
-            created_after=to_instant(after) if after is not None else None,
-            created_before=to_instant(before) if before is not None else None,
+            created_after=_instant("created_after", after),
+            created_before=_instant("created_before", before),
         )
+
+
+def _instant(name: str, moment: datetime | None) -> int | None:
+    """Return the instant of a bound; raises `InputError` for a datetime without a zone."""
+    if moment is None:
+        return None
+    try:
+        return to_instant(moment)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def _numbers(values: IntEnum | Sequence[IntEnum] | None) -> tuple[int, ...]:

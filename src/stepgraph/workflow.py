@@ -11,9 +11,11 @@ from enum import IntEnum
 from types import TracebackType
 from typing import Any, Concatenate, Generic, Self, TypeVar, final, overload
 
+from stepgraph.blocking import BlockingWorkflow
 from stepgraph.dead_letters import DeadLetters
 from stepgraph.definition import Definition, Deployment
 from stepgraph.engine.awaiting import Waiter
+from stepgraph.engine.bridge import Bridge
 from stepgraph.engine.callback import Message
 from stepgraph.engine.check import problems_of
 from stepgraph.engine.commit import Answer
@@ -246,6 +248,18 @@ class Workflow(Generic[O, S]):
         "at least". It changes nothing.
         """
         return await problems_of(self.definition, self.opened().instance.backend)
+
+    def blocking(self) -> BlockingWorkflow[O, S]:
+        """Return the same client for code without async: Django and Flask views, scripts.
+
+        Nothing is opened before the first call, and each process opens its own: a web server may
+        make one before it forks. Any number of threads may share it. Every call waits for its
+        answer, and raises `NotOpenError` in a thread that runs an event loop: there, use
+        `client()`. Close it with `close()` or a `with` block; the end of the process does so too.
+        """
+        definition, deployment = self.definition, self._deployment
+        bridge = Bridge(lambda: Workflow(definition, deployment).client())
+        return BlockingWorkflow(self.name, bridge)
 
     def processes(self) -> Mapping[str, ProcessState]:
         """Return what each background process of this instance does; empty if none runs."""

@@ -23,7 +23,7 @@ from stepgraph.errors import (
     RunNotFoundError,
     VersionConflictError,
 )
-from stepgraph.model.identifier import check_id
+from stepgraph.model.identifier import check_id, check_run_id
 from stepgraph.model.instant import SECOND, to_microseconds
 from stepgraph.model.queue import QueueKey, QueueRow
 from stepgraph.model.receipt import CallbackReceipt
@@ -183,7 +183,7 @@ class Callbacks:
     async def _record(self, message: Message) -> Record | None:
         if message.run_id is None:
             return await self._store.latest(self._definition.name, message.foreign_id)
-        ref = await self._store.find(message.run_id)
+        ref = await self._store.find(check_run_id(message.run_id))
         if ref is None or (ref.workflow, ref.foreign_id) != (
             self._definition.name,
             message.foreign_id,
@@ -204,18 +204,23 @@ class Callbacks:
         try:
             return self._definition.codec.decode(data, wanted)
         except CodecError as error:
-            cause = error.__cause__ or error
-            shown = getattr(wanted, "__name__", wanted)
-            raise PayloadError(f"the payload of {handler.name}() is no {shown}: {cause}") from error
+            why = str(error).removeprefix("the stored object ")
+            raise PayloadError(f"the payload of {handler.name}() {why}") from error
 
     def encoded(self, payload: object) -> bytes:
         """Return a payload as it is stored; raises `PayloadError` for one that is too large."""
         if isinstance(payload, (bytes, bytearray, memoryview)):
             data = bytes(payload)
         else:
-            data = self._definition.codec.encode(payload)
+            try:
+                data = self._definition.codec.encode(payload)
+            except InputError as error:
+                raise PayloadError(f"the payload cannot be sent: {error}") from error
         if len(data) > PAYLOAD_LIMIT:
-            raise PayloadError(f"the payload has {len(data)} bytes; {PAYLOAD_LIMIT} fit")
+            raise PayloadError(
+                f"the payload has {len(data)} bytes; {PAYLOAD_LIMIT} fit: store what is large"
+                " elsewhere and send its name"
+            )
         return data
 
     async def _keep(

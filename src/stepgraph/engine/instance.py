@@ -9,7 +9,6 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
-from weakref import WeakKeyDictionary
 
 from stepgraph.engine.awaiting import Awaiting
 from stepgraph.engine.commit import Committer
@@ -160,15 +159,22 @@ class _Opened:
         self.instance = instance
         self.users = 0
         self.lock = asyncio.Lock()
+        self.is_closing = False
+        self.closed = asyncio.Event()
 
 
-# Two workflows on one backend have nothing in common but the backend object, so it is the key.
-_opened: WeakKeyDictionary[HasRecordStore, _Opened] = WeakKeyDictionary()
+# Two workflows on one backend have nothing in common but the backend object, so it is the key; with
+# the process, because what a parent has open is not open in its child. The entry of an instance
+# keeps its backend alive, so an id is never that of another one.
+_opened: dict[tuple[int, int], _Opened] = {}
 
 
 def open_instances() -> tuple[str, ...]:
     """Return the ids of the instances that are open in this process."""
-    return tuple(opened.instance.id for opened in _opened.values())
+    here = os.getpid()
+    return tuple(
+        opened.instance.id for (process, _), opened in list(_opened.items()) if process == here
+    )
 
 
 def default_instance_name() -> str:
@@ -178,14 +184,21 @@ def default_instance_name() -> str:
 
 async def enter_instance(backend: HasRecordStore, clock: Clock, name: str) -> Instance:
     """Return the instance of a backend, opened if this is its first user."""
-    found = _opened.get(backend)
-    if found is None:
-        found = _opened[backend] = _Opened(Instance(backend, clock, name))
-    instance = found.instance
-    if instance.loop is not asyncio.get_running_loop():
-        raise NotOpenError(
-            f"{type(backend).__name__} is open in another event loop: give each loop its own"
-        )
+    key = (os.getpid(), id(backend))
+    while True:
+        found = _opened.get(key)
+        if found is None:
+            # Threads with a loop each may come here at once: one of them wins, in one operation.
+            found = _opened.setdefault(key, _Opened(Instance(backend, clock, name)))
+        instance = found.instance
+        if instance.loop is not asyncio.get_running_loop():
+            raise NotOpenError(
+                f"this {type(backend).__name__} is open in another event loop of this process, by"
+                " an async workflow or a blocking one: give each loop a backend object of its own"
+            )
+        if not found.is_closing:
+            break
+        await found.closed.wait()
     found.users += 1
     try:
         async with found.lock:
@@ -199,10 +212,15 @@ async def enter_instance(backend: HasRecordStore, clock: Clock, name: str) -> In
 
 async def leave_instance(instance: Instance) -> None:
     """Close the instance with its last user."""
-    found = _opened.get(instance.backend)
+    key = (os.getpid(), id(instance.backend))
+    found = _opened.get(key)
     if found is None or found.instance is not instance:
         return
     found.users -= 1
     if found.users == 0:
-        del _opened[instance.backend]
-        await instance.close()
+        found.is_closing = True
+        try:
+            await instance.close()
+        finally:
+            del _opened[key]
+            found.closed.set()

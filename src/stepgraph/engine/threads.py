@@ -60,7 +60,7 @@ class Threads:
             with self._lock:
                 self._idle += 1
             try:
-                loop.call_soon_threadsafe(_settle, answer, value, error)
+                loop.call_soon_threadsafe(settle, answer, value, error)
             except RuntimeError:
                 # The loop is closed: the process is on its way out and nobody waits.
                 return
@@ -72,11 +72,12 @@ class Threads:
             self._calls.put(None)
 
 
-def _settle(
+def settle(
     answer: asyncio.Future[Any],
     value: Any,
     error: BaseException | None,
 ) -> None:
+    """Give a future its answer, unless its taker is gone."""
     if answer.done():
         return
     if error is None:

@@ -19,7 +19,7 @@ from stepgraph.engine.work import Work
 from stepgraph.errors import CodecError, InputError, InvalidTransitionError
 from stepgraph.model.history import Failure
 from stepgraph.model.identifier import cut_text
-from stepgraph.model.instant import to_microseconds
+from stepgraph.model.instant import LATEST, to_microseconds
 from stepgraph.model.options import StepSettings
 from stepgraph.model.outcome import Cancel, Pause, Repeat, Skip
 from stepgraph.model.queue import QueueKey
@@ -173,6 +173,9 @@ class Transition:
             data = self._codec.encode(run.object)
             if call.kind != "step":
                 return moves.saved(record, data, by, finished)
+            if answer.after > LATEST:
+                text = f"{self.call.name}() answered Repeat(after={answer.after}): a hundred years"
+                raise InvalidTransitionError(f"{text} fit")
             after = to_microseconds(answer.after)
             return moves.repeated(record, after, data, by, finished)
         raise self._undeclared(answer)

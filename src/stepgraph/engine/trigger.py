@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -16,14 +17,15 @@ from stepgraph.definition import Definition
 from stepgraph.engine.moves import Creation
 from stepgraph.engine.supervisor import Supervisor
 from stepgraph.errors import CodecError, InputError, RunInProgressError, WorkflowError
-from stepgraph.model.identifier import check_id
-from stepgraph.model.instant import to_instant, to_microseconds
+from stepgraph.model.identifier import check_id, shown
+from stepgraph.model.instant import due_after
 from stepgraph.model.record import Meta
 from stepgraph.model.write import Committed, Exists, InProgress, Refused, Result, Write
 from stepgraph.ports.identity import keyed_run_id
 
 _PACKAGE = str(Path(__file__).parents[1])
-_LATEST = timedelta(days=36_525)  # a hundred years
+# A call that comes from another thread knows its caller's line; the loop's own stack does not.
+calling_from: ContextVar[str] = ContextVar("stepgraph_calling_from", default="")
 
 
 class Wish(Struct, frozen=True, gc=False):
@@ -42,7 +44,7 @@ def write_of(supervisor: Supervisor, wish: Wish, origin: str) -> Write:
     foreign_id = check_id("foreign id", wish.foreign_id)
     status = wish.status if wish.status is not None else supervisor.default_start
     if type(status) is not definition.status_type:
-        raise InputError(f"{status!r} is not a {definition.status_type.__name__}")
+        raise InputError(f"the status {shown(status)} is not a {definition.status_type.__name__}")
     number = int(status)
     place = supervisor.announcer.places[number]
     if place.is_terminal or number not in supervisor.known_statuses:
@@ -83,17 +85,12 @@ def _due_at(after: timedelta | datetime | None, now: int) -> int | None:
     """Return when a delayed run starts; what is past is due now."""
     if after is None:
         return None
-    if isinstance(after, timedelta):
-        if after > _LATEST:
-            raise InputError(f"after={after} is more than a hundred years")
-        return now + to_microseconds(after)
+    if not isinstance(after, timedelta | datetime):
+        raise InputError(f"after={shown(after)} is neither a timedelta nor an aware datetime")
     try:
-        due_at = to_instant(after)
+        return due_after(now, after, now)
     except ValueError as error:
         raise InputError(f"after={after!r}: {error}") from error
-    if due_at > now + to_microseconds(_LATEST):
-        raise InputError(f"after={after} is more than a hundred years away")
-    return due_at
 
 
 def run_id_of(write: Write, result: Result) -> str:
@@ -114,6 +111,8 @@ def run_id_of(write: Write, result: Result) -> str:
 
 def origin_of_caller() -> str:
     """Return file, line and function of the code that triggers, without looking at its values."""
+    if origin := calling_from.get():
+        return origin
     # A whole stack would cost more than the trigger itself.
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 from stepgraph.errors import DefinitionError
+from stepgraph.model.identifier import shown
 from stepgraph.model.instant import SECOND, to_datetime, to_instant
 
 _ALIASES: Final = {
@@ -23,6 +24,7 @@ _ALIASES: Final = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+SPEC_LIMIT: Final = 256
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
 _UNITS: Final = {
@@ -51,6 +53,11 @@ class CronSpec:
         """Return the slots that `spec` means in an IANA zone, or raise `DefinitionError`."""
         if not isinstance(spec, str):
             raise DefinitionError(f"the schedule {spec!r} must be a text such as '0 9 * * MON-FRI'")
+        if len(spec) > SPEC_LIMIT:
+            raise DefinitionError(
+                f"the schedule {shown(spec)} has {len(spec)} characters; {SPEC_LIMIT} fit: make"
+                " several schedules of it"
+            )
         parsed = cls(" ".join(spec.split()), zone)
         _zone(zone)
         if parsed._every is None:

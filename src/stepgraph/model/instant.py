@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 SECOND = 1_000_000
+LATEST = timedelta(days=36_525)  # a hundred years: what is meant to come later never comes
 
 
 def to_instant(moment: datetime) -> int:
@@ -24,3 +25,18 @@ def to_datetime(instant: int) -> datetime:
 def to_microseconds(duration: timedelta) -> int:
     """Return a duration in microseconds, exactly."""
     return duration // _MICROSECOND
+
+
+def due_after(start: int, after: timedelta | datetime, now: int) -> int:
+    """Return the instant that is `after` a start, or that a datetime names.
+
+    Raises `ValueError` for a naive datetime, and for what is more than a hundred years ahead.
+    """
+    if isinstance(after, timedelta):
+        if after > LATEST:
+            raise ValueError("that is more than a hundred years")
+        return start + to_microseconds(after)
+    due_at = to_instant(after)
+    if due_at > now + to_microseconds(LATEST):
+        raise ValueError("that is more than a hundred years away")
+    return due_at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, fields, replace
@@ -10,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from stepgraph.errors import DefinitionError
+from stepgraph.model.instant import LATEST
 
 if TYPE_CHECKING:
     from stepgraph.ports.clock import Clock
@@ -38,8 +40,10 @@ class Backoff:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be waited for."""
-        if self.first < _NOTHING or self.cap < self.first or self.factor < 1.0:
-            raise DefinitionError(f"{self!r}: 0 <= first <= cap and factor >= 1 must hold")
+        if not _NOTHING <= self.first <= self.cap <= LATEST or not 1.0 <= self.factor < math.inf:
+            raise DefinitionError(
+                f"{self!r}: 0 <= first <= cap <= a hundred years and factor >= 1 must hold"
+            )
 
     def delay(self, attempt: int, draw: float) -> timedelta:
         """Return the wait after failed attempt `attempt` (from 1); `draw` is random in [0, 1)."""
@@ -201,3 +205,5 @@ def _check_duration(name: str, value: object, *, may_be_zero: bool) -> None:
     if not isinstance(value, timedelta) or value < _NOTHING or (not value and not may_be_zero):
         kind = "zero or positive" if may_be_zero else "positive"
         raise DefinitionError(f"{name}={value!r} must be a {kind} timedelta")
+    if value > LATEST:
+        raise DefinitionError(f"{name}={value!r} is more than a hundred years: say less")

@@ -22,7 +22,11 @@ class Backend(Protocol):
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect, and bring the schema up to date where that is the backend's own business."""
+        """Connect, and bring the schema up to date where that is the backend's own business.
+
+        In a child of a process that had it open, it opens anew and leaves alone what is the
+        parent's: connections, locks, leases. Called again while open it does nothing.
+        """
         ...
 
     @abstractmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import sys
 from abc import abstractmethod
 from typing import Any, Protocol, TypeVar
@@ -11,11 +12,12 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from stepgraph.errors import CodecError, DefinitionError, InputError
+from stepgraph.ports.nesting import DEPTH_LIMIT, can_nest, is_too_deep
 
 T = TypeVar("T")
 WARN_SIZE = 256 * 1024
 MAX_SIZE = 2 * 1024 * 1024
-DEPTH_LIMIT = 64
+_ENUM = re.compile(r"(Invalid enum value) .*?( - at `\$[^`]*`)?$", re.DOTALL)
 _logger = logging.getLogger("stepgraph.codec")
 
 
@@ -44,6 +46,8 @@ class JSONCodec(Codec):
     def __init__(self) -> None:
         """Start without decoders; one is made for each type."""
         self._decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+        # Types that cannot nest without end: their objects need not be looked through.
+        self._flat: set[Any] = set()
         self._encoder = msgspec.json.Encoder(enc_hook=_encode_model)
 
     def check_type(self, as_type: type[Any], /) -> None:
@@ -52,6 +56,8 @@ class JSONCodec(Codec):
             self._decoders[as_type] = msgspec.json.Decoder(as_type, dec_hook=_decode_model)
         except (TypeError, NameError) as error:
             raise DefinitionError(f"{as_type!r} cannot be stored: {error}") from error
+        if not can_nest(as_type):
+            self._flat.add(as_type)
 
     def encode(self, value: object, /) -> bytes:
         """Encode, and refuse what JSON would change in silence or a store would choke on."""
@@ -60,6 +66,11 @@ class JSONCodec(Codec):
         except (TypeError, ValueError, RecursionError, OverflowError) as error:
             kind = type(value).__name__
             raise InputError(f"the {kind} cannot be stored as JSON: {error}") from error
+        if type(value) not in self._flat and is_too_deep(data):
+            raise InputError(
+                f"the {type(value).__name__} is nested deeper than {DEPTH_LIMIT} levels as JSON:"
+                " flatten it, or store the deep part as one text"
+            )
         if b"null" in data:
             _refuse_not_finite(value, 0)
         if len(data) > WARN_SIZE:
@@ -81,13 +92,22 @@ class JSONCodec(Codec):
         if decoder is None:
             self.check_type(as_type)
             decoder = self._decoders[as_type]
+        name = getattr(as_type, "__name__", as_type)
+        if as_type not in self._flat and is_too_deep(data):
+            raise CodecError(
+                f"the stored object is no {name}: nested deeper than {DEPTH_LIMIT} levels"
+            )
         try:
             value: T = decoder.decode(data)
         except (msgspec.DecodeError, ValueError, RecursionError, OverflowError) as error:
-            raise CodecError(
-                f"the stored object is no {getattr(as_type, '__name__', as_type)}: {error}"
-            ) from error
+            # The cause is not chained: it would show the values that did not fit.
+            raise CodecError(f"the stored object is no {name}: {_without_values(error)}") from None
         return value
+
+
+def _without_values(error: BaseException) -> str:
+    """Return what does not fit and where, without the value, which is the user's own."""
+    return _ENUM.sub(r"\1\2", str(error))
 
 
 def _encode_model(value: object) -> object:
@@ -102,7 +122,14 @@ def _decode_model(as_type: type[Any], value: object) -> object:
     """Let pydantic check its own models."""
     validate = getattr(as_type, "model_validate", None)
     if validate is not None:
-        return validate(value)
+        try:
+            return validate(value)
+        except ValueError as error:
+            find = getattr(error, "errors", None)
+            if find is None:
+                raise
+            found = [f"{'.'.join(map(str, e['loc']))}: {e['type']}" for e in find()]
+            raise ValueError(", ".join(found)) from None
     raise TypeError(f"{as_type.__name__} has no JSON form")
 
 

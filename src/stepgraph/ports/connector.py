@@ -9,6 +9,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from stepgraph.errors import InputError
+from stepgraph.model.identifier import check_id, shown
+
+EVENT_LIMIT = 1024 * 1024
+HEADER_COUNT, HEADER_LIMIT = 32, 16 * 1024
 _UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -21,6 +26,30 @@ class ConnectorEvent(Struct, frozen=True):
     payload: bytes = b""
     headers: Mapping[str, str] = {}
     created_at: datetime = _UNKNOWN
+
+
+def check_event(event: ConnectorEvent) -> None:
+    """Raise `InputError` for an event that cannot be stored; its foreign id may be empty."""
+    check_id("event id", event.id)
+    if event.foreign_id:
+        check_id("foreign id", event.foreign_id)
+    if not isinstance(event.created_at, datetime) or event.created_at.tzinfo is None:
+        raise InputError(
+            f"created_at={shown(event.created_at)} of event {shown(event.id)} is no aware datetime"
+        )
+    count = len(event.headers)
+    size = sum(len(part.encode(errors="replace")) for h in event.headers.items() for part in h)
+    if count > HEADER_COUNT or size > HEADER_LIMIT:
+        raise InputError(
+            f"event {shown(event.id)} has {count} headers of {size} bytes; {HEADER_COUNT} of"
+            f" {HEADER_LIMIT} bytes together fit: send what is more in the payload"
+        )
+    size += len(event.payload)
+    if size > EVENT_LIMIT:
+        raise InputError(
+            f"event {shown(event.id)} has {size} bytes; {EVENT_LIMIT} fit: store what is large"
+            " elsewhere and send its name"
+        )
 
 
 class ConnectorReceiver(Protocol):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from stepgraph.adapters.sqlite.fork import forks
 from stepgraph.ports.hints import Hints
 
 _PATH_LIMIT = 90  # the kernel refuses socket paths of more than 107 bytes
@@ -46,6 +47,7 @@ class SQLiteHints(Hints):
         except OSError:
             own_socket.close()
             return
+        forks.close_in_child(own_socket)
         self._socket = own_socket
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(own_socket.fileno(), self._received, wake)

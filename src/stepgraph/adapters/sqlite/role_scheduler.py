@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from stepgraph.adapters.sqlite.connection import SQLiteFile
+from stepgraph.adapters.sqlite.fork import forks
 from stepgraph.errors import UnavailableError
 from stepgraph.ports.capabilities import Capabilities
 from stepgraph.ports.clock import elapsed_seconds
@@ -73,6 +74,7 @@ class SQLiteLease(Lease):
         """Lock the file, then become visible."""
         try:
             self._lock = Path(self._lock_path).open("ab")
+            forks.close_in_child(self._lock)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             text = f"{self._lock_path} cannot be locked: {error}"

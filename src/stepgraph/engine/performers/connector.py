@@ -9,6 +9,7 @@ import msgspec
 from stepgraph.engine.caller import Caller
 from stepgraph.engine.event_key import keyed_by
 from stepgraph.engine.handlers.row import Done, Performer
+from stepgraph.errors import InputError
 from stepgraph.model.queue import QueueRow
 from stepgraph.model.record import Record
 from stepgraph.ports.connector import ConnectorEvent
@@ -28,6 +29,8 @@ class ConnectorPerformer(Performer):
     async def perform(self, row: QueueRow, record: Record | None) -> Done:
         """Hand the event over."""
         del record  # the event is about a foreign id, which may have no run yet
+        if not row.body:
+            raise InputError("the event was refused when it came: send it again from its source")
         event = _decode(row.body)
         with keyed_by(self._caller.name, event.id):
             await self._caller.call(self._workflow, event)

@@ -16,7 +16,7 @@ from stepgraph.engine.snapshot import snapshot_of
 from stepgraph.engine.threads import Threads
 from stepgraph.engine.transition import Transition
 from stepgraph.errors import DefinitionError
-from stepgraph.model.instant import SECOND, to_instant, to_microseconds
+from stepgraph.model.instant import SECOND, due_after
 from stepgraph.model.queue import QueueRow
 from stepgraph.model.record import Record
 from stepgraph.ports.clock import Clock
@@ -66,12 +66,14 @@ class TimersPerformer(Performer):
             when = await self._call(when, record)
         if when is None:
             return None
-        if isinstance(when, timedelta):
-            return record.entered_at + to_microseconds(when)
-        if isinstance(when, datetime):
-            return to_instant(when)
         if isinstance(when, int):
             return when
+        if isinstance(when, timedelta | datetime):
+            try:
+                return due_after(record.entered_at, when, self._clock.microseconds())
+            except ValueError as error:
+                text = f"after= of {handler.name}() gave {when!r}: {error}"
+                raise DefinitionError(text) from error
         raise DefinitionError(
             f"after= of {handler.name}() gave {when!r}: a timedelta, an aware datetime or None"
         )

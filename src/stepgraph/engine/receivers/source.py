@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
+from hashlib import blake2b
 
 import msgspec
 
 from stepgraph.engine.inbox import BATCH, Inbox
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.work import Work
-from stepgraph.errors import UnavailableError
+from stepgraph.errors import InputError, UnavailableError
+from stepgraph.model.identifier import cut_text
 from stepgraph.model.instant import SECOND, to_instant
 from stepgraph.model.queue import QueueRow
 from stepgraph.model.record import RunRef
 from stepgraph.model.slot import slot_of
 from stepgraph.ports.clock import Clock, pause_seconds
-from stepgraph.ports.connector import Connector, ConnectorEvent, ConnectorReceiver
+from stepgraph.ports.connector import Connector, ConnectorEvent, ConnectorReceiver, check_event
 from stepgraph.ports.work_queue import WorkQueue
 
 _logger = logging.getLogger("stepgraph.engine")
 _FIRST_AWAY, _LAST_AWAY = 0.5, 30.0
 _READING_SLOT = 0
+# A row must be in the queue before it can be parked, and must not be worked on in between.
+_REFUSED_WAIT = 60 * SECOND
 
 
 class SourceReceiver:
@@ -105,8 +110,31 @@ class SourceReceiver:
                 await self._wait()
                 await self._offer()
                 continue
-            self._waiting.extend(await receiver.receive(room))
+            self._waiting.extend(await self._accepted(await receiver.receive(room)))
             await self._offer()
+
+    async def _accepted(self, events: Sequence[ConnectorEvent]) -> list[ConnectorEvent]:
+        """Return what can be worked on; what no store takes is parked without its payload."""
+        accepted: list[ConnectorEvent] = []
+        for event in events:
+            try:
+                check_event(event)
+            except InputError as error:
+                await self._refuse(event, error)
+            else:
+                accepted.append(event)
+        return accepted
+
+    async def _refuse(self, event: ConnectorEvent, error: InputError) -> None:
+        now = self._clock.microseconds()
+        name = blake2b(ascii((event.id, str(error))).encode(), digest_size=16).hexdigest()
+        row = QueueRow(
+            self._consumer, _READING_SLOT, now + _REFUSED_WAIT, name, self._workflow, "", "", 0
+        )
+        await self._queue.put([(None, row)])
+        await self._queue.park([row], cut_text(error), now)
+        _logger.error("%s refuses an event, see the dead letters: %s", self._consumer, error)
+        self._finish([event])
 
     async def _wait(self) -> None:
         """Wait until something leaves the inbox, or the oldest event has its minimum age."""
