@@ -8,13 +8,19 @@ from stepgraph.testing.conformance import (
     EventStreamerSuite,
     RecordStoreSuite,
     RoleSchedulerSuite,
+    ScheduleStoreSuite,
     TimeoutStoreSuite,
     WorkQueueSuite,
 )
 
 
 class TestMemory(
-    RecordStoreSuite, WorkQueueSuite, EventStreamerSuite, TimeoutStoreSuite, RoleSchedulerSuite
+    RecordStoreSuite,
+    WorkQueueSuite,
+    EventStreamerSuite,
+    TimeoutStoreSuite,
+    ScheduleStoreSuite,
+    RoleSchedulerSuite,
 ):
     @pytest.fixture
     def backend(self):
