@@ -37,7 +37,10 @@ class ScheduleStore(Protocol):
 
     @abstractmethod
     async def delete(self, schedule: Schedule) -> bool:
-        """Delete a schedule if it is stored at this version; return whether it was. Decisions stay."""
+        """Delete a schedule if it is stored at this version; return whether it was.
+
+        The decisions about its slots stay.
+        """
         ...
 
     @abstractmethod

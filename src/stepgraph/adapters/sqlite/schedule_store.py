@@ -94,4 +94,5 @@ def _row_of(s: Schedule) -> tuple[Any, ...]:
 
 
 def _schedule_of(row: tuple[Any, ...]) -> Schedule:
-    return Schedule(*row[:14], is_paused=row[14] == 1, is_retired=row[15] == 1, version=row[16])
+    columns: Any = (*row[:14], row[14] == 1, row[15] == 1, row[16])
+    return Schedule(*columns)
