@@ -108,7 +108,7 @@ async def test_a_process_that_dies_at_any_write_leaves_every_slot_to_be_decided_
 
 
 @pytest.mark.parametrize("is_written", [False, True])
-async def test_a_schedule_that_was_being_put_when_the_process_died_runs_or_is_not_there(is_written, backend):
+async def test_a_schedule_that_was_being_put_when_the_process_died_runs_or_is_not_there(is_written):
     for at in range(1, 5):
         clock = FakeClock()
         store = Memory()

@@ -103,6 +103,12 @@ def test_when_the_clocks_are_set(spec, zone, start, expected):
     assert slots(spec, zone, start, len(expected)) == expected
 
 
+def test_a_spec_whose_every_time_is_skipped_is_refused():
+    with pytest.raises(DefinitionError, match="eight years"):
+        CronSpec.parse("*/5 2 * 3 0L", "Europe/Amsterdam")
+    assert CronSpec.parse("*/5 2 * 3 0L", "UTC").after(0) is not None
+
+
 ZONES = [
     "UTC", "Europe/Amsterdam", "Europe/Dublin", "America/New_York", "America/Sao_Paulo",
     "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Casablanca", "Pacific/Auckland", "Asia/Kathmandu",

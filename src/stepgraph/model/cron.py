@@ -29,8 +29,8 @@ _UNITS: Final = {
     "ns": 0.001, "us": 1.0, "µs": 1.0, "ms": 1_000.0, "s": 1e6, "m": 60e6, "h": 3_600e6
 }  # fmt: skip
 _WINDOWS: Final = (
-    timedelta(minutes=2), timedelta(hours=2), timedelta(days=2), timedelta(days=62),
-    timedelta(days=3_300),
+    timedelta(minutes=2), timedelta(hours=2), timedelta(days=2), timedelta(days=9),
+    timedelta(days=62), timedelta(days=400), timedelta(days=3_300),
 )  # fmt: skip
 _CENTURY: Final = to_instant(datetime(2130, 1, 1, tzinfo=UTC))
 _LENGTH: Final = 256

@@ -137,15 +137,17 @@ def _last_missed(schedule: Schedule, slot: int, now: int) -> int | None:
     What passed while the schedule was paused is missed whatever the policy; "latest" passes over a
     slot once a later one is due for certain, "none" once the slot is more than a minute late.
     """
-    cron, jitter = schedule.cron, schedule.jitter
+    cron = schedule.cron
     if slot <= schedule.started_at:
         return max(slot, cron.latest(schedule.started_at) or slot)
     if schedule.catch_up == "all":
         return None
+    come = now - schedule.jitter
     if schedule.catch_up == "none":
-        late = cron.latest(now - jitter - _GRACE - 1)
-        return late if late is not None and late >= slot else None
-    newest = cron.latest(now - jitter)
-    if newest is None or newest <= slot:
+        late = come - _GRACE - 1
+        return max(slot, cron.latest(late) or slot) if slot <= late else None
+    following = cron.after(slot)
+    if following is None or following > come:
         return None
+    newest = cron.latest(come) or following
     return max(slot, cron.latest(newest - 1) or slot)
