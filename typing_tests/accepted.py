@@ -25,6 +25,7 @@ from stepgraph import (
     Repeat,
     Run,
     RunState,
+    ScheduleInfo,
     Skip,
     Snapshot,
     Trigger,
@@ -123,6 +124,19 @@ async def generic_step(run: Run[Any, Any]) -> Status:
     return Status.PACKED
 
 
+@orders.schedule("0 9 * * MON-FRI", zone="Europe/Amsterdam", catch_up="latest")
+def nightly(slot: datetime) -> Order | None:
+    return Order(slot.day) if slot.day != 1 else None
+
+
+@orders.schedule("@hourly", foreign_id=lambda slot: f"sweep-{slot:%H}", status=Status.PAID)
+async def sweep(slot: datetime, *, psp: Psp) -> Order:
+    return Order(0)
+
+
+orders.add_schedule("@every 90s", nightly, name="often", overlap="wait", jitter=timedelta(seconds=5))
+
+
 class Kitchen:
     def __init__(self, psp: Psp) -> None:
         self.psp = psp
@@ -182,6 +196,13 @@ async def use() -> None:
         [Trigger("a", Order(1)), Trigger("b", Order(2))], status=Status.PAID
     )
     assert_type(results[0].error is None, bool)
+    async for schedule in workflow.schedules.find():
+        assert_type(schedule, ScheduleInfo)
+    assert_type(await workflow.schedules.put("a", "@daily", Order(1), foreign_id="a"), ScheduleInfo)
+    assert_type(await workflow.schedules.pause("a", actor="me"), ScheduleInfo)
+    assert_type(await workflow.schedules.resume("a"), ScheduleInfo)
+    assert_type(await workflow.schedules.trigger_now("a"), str)
+    await workflow.schedules.delete("a")
     await serve(workflow)
 
 

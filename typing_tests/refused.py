@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, IntEnum
 from typing import Literal
 
@@ -99,6 +100,21 @@ async def wrong_field(run: Run[Order, Status]) -> Literal[Status.PAID]:
     return Status.PAID
 
 
+@orders.schedule("@hourly")  # E
+def wrong_kind(slot: datetime) -> Shipment:
+    return Shipment("")
+
+
+@orders.schedule("@hourly", catch_up="some")  # E
+def wrong_policy(slot: datetime) -> Order:
+    return Order(0)
+
+
+@orders.schedule("@hourly")  # E
+def no_slot(run: Run[Order, Status]) -> Order:
+    return Order(0)
+
+
 orders.build(NoStore())  # E
 orders.build(Memory(), event_streamer=Memory().record_store)  # E
 orders.build(Memory(), pause_retry=3600)  # E
@@ -107,6 +123,7 @@ orders.build(Memory(), pause_retry=3600)  # E
 async def use(workflow: Workflow[Order, Status], seen: Snapshot[Order, Status]) -> None:
     await workflow.trigger("order-1", Shipment("x"))  # E
     await workflow.trigger("order-1")  # E
+    await workflow.schedules.put("a", "@daily", Shipment("x"))  # E
     await workflow.trigger("order-1", Order(1), status=Other.X)  # E
     await workflow.trigger_many([Trigger("a", Shipment("x"))])  # E
     await workflow.trigger_many([Trigger("a", Order(1))], status=Other.X)  # E

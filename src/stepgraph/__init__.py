@@ -36,6 +36,7 @@ from stepgraph.model.run_state import RunState
 from stepgraph.model.trigger import Trigger, TriggerResult
 from stepgraph.ports.connector import ConnectorEvent
 from stepgraph.runs import BulkReport
+from stepgraph.schedules import ScheduleInfo
 from stepgraph.workflow import Workflow, serve
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "RunInProgressError",
     "RunNotFoundError",
     "RunState",
+    "ScheduleInfo",
     "SchemaError",
     "Skip",
     "Snapshot",

@@ -14,6 +14,8 @@ from stepgraph.decorators import (
     ConnectorDecorator,
     ConnectorFunction,
     HookDecorator,
+    ScheduleDecorator,
+    ScheduleFunction,
     StepDecorator,
     StepFunction,
 )
@@ -32,6 +34,7 @@ from stepgraph.model.options import (
     resolve_workflow_settings,
 )
 from stepgraph.model.run_state import RunState
+from stepgraph.model.schedule import ScheduleOptions
 from stepgraph.model.timer import Timer
 from stepgraph.ports.backend import (
     HasEventStreamer,
@@ -195,6 +198,27 @@ class Builder(Generic[O, S]):
         """Declare a connector as a plain call, for bound methods and loops."""
         self._declared.add_connector(name, function, options)
 
+    def schedule(self, spec: str, **options: Unpack[ScheduleOptions[S]]) -> ScheduleDecorator[O]:
+        """Declare a function from a slot's time to the object to trigger; None skips the slot.
+
+        `spec` is a cron spec, `@hourly` and its like, or `@every 90s`, read in the time zone
+        `zone`; the slot is an aware datetime in it. The function is called at least once a slot,
+        and each slot starts one run at most, under `foreign_id` (the schedule's name if None, or
+        a function of the slot), whoever runs and whatever dies. While the run before is open, a
+        slot is skipped, or waits with `overlap="wait"`. After downtime `catch_up` says which of
+        the missed slots are triggered: the "latest", "all", or "none". `jitter` delays each slot
+        by its own part of it. `name` (the function's if None) is the schedule's durable name.
+        """
+        return ScheduleDecorator(
+            lambda function: self._declared.add_schedule(function, spec, options)
+        )
+
+    def add_schedule(
+        self, spec: str, function: ScheduleFunction[O], **options: Unpack[ScheduleOptions[S]]
+    ) -> None:
+        """Declare a schedule as a plain call, for bound methods and loops."""
+        self._declared.add_schedule(function, spec, options)
+
     def custom_delete(self, function: Callable[[O], O], /) -> Callable[[O], O]:
         """Declare how personal data is blanked out of an object, in place of deleting it whole.
 
@@ -223,6 +247,7 @@ class Builder(Generic[O, S]):
             ),
             hooks=tuple(self._declared.hooks),
             connectors=tuple(self._declared.connectors),
+            schedules=tuple(self._declared.schedules),
             custom_delete=self._custom_delete,
         )
 
@@ -260,6 +285,7 @@ class Builder(Generic[O, S]):
         if isinstance(settings.resources, Mapping):
             check_resources(definition, settings.resources)
         check_connectors(definition, settings.connectors)
+        check_schedules(definition, backend)
         for handler in definition.handlers:
             option_kind: OptionKind = "timeout" if handler.kind == "timeout" else "step"
             resolve_step_settings(options, handler.options, option_kind)
@@ -298,3 +324,16 @@ def check_connectors(definition: Definition[Any, Any], sources: Mapping[str, obj
         )
     for name in sorted(set(sources) - declared):
         raise DefinitionError(f"there is no connector {name!r}: declare it with @...connector")
+
+
+def check_schedules(definition: Definition[Any, Any], backend: object) -> None:
+    """Raise `DefinitionError` if a schedule can be kept nowhere, or starts where no run can."""
+    if definition.schedules and getattr(backend, "schedule_store", None) is None:
+        raise DefinitionError(f"{type(backend).__name__} has no schedule_store for the schedules")
+    possible = frozenset(definition.graph.statuses) - frozenset(definition.graph.ends)
+    for schedule in definition.schedules:
+        if schedule.status is not None and schedule.status.value not in possible:
+            raise DefinitionError(
+                f"the schedule {schedule.name!r} starts in {schedule.status.name}:"
+                " nothing leads out of it"
+            )

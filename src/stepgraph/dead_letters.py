@@ -19,13 +19,12 @@ from stepgraph.model.queue import ParkedRow, QueueKey
 
 _logger = logging.getLogger("stepgraph.audit")
 _LIMIT = 10_000
-LetterKind: TypeAlias = Literal["hook", "connector", "delete", "callback", "schedule", "child"]
+LetterKind: TypeAlias = Literal["hook", "connector", "delete", "callback", "child"]
 _KINDS: dict[str, LetterKind] = {
     "hook": "hook",
     "connector": "connector",
     "delete": "delete",
     "inbox": "callback",
-    "schedule": "schedule",
     "spawn": "child",
 }
 _decode_key = msgspec.json.Decoder(tuple[str, int, int, str]).decode

@@ -7,12 +7,13 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Generic, TypeVar
 
-from stepgraph.declare import read_after, read_function, read_payload_type
+from stepgraph.declare import read_after, read_function, read_payload_type, read_schedule
 from stepgraph.definition import (
     CallbackHandler,
     ConnectorHandler,
     Handler,
     Hook,
+    ScheduleHandler,
     TimeoutHandler,
 )
 from stepgraph.destinations import read_destinations
@@ -33,6 +34,7 @@ class Declarations(Generic[S]):
         self.handlers: list[Handler[S]] = []
         self.hooks: list[Hook] = []
         self.connectors: list[ConnectorHandler] = []
+        self.schedules: list[ScheduleHandler] = []
         self._status_type = status_type
         self._codec = codec
 
@@ -151,3 +153,18 @@ class Declarations(Generic[S]):
         if any(connector.name == name for connector in self.connectors):
             raise DefinitionError(f"there is a connector called {name!r} already")
         self.connectors.append(ConnectorHandler(**common))
+
+    def add_schedule(
+        self, function: Callable[..., Any], spec: str, options: Mapping[str, Any]
+    ) -> None:
+        """Declare a schedule."""
+        common = read_function("schedule", function, options.get("name"), {})
+        name = common["name"]
+        if any(schedule.name == name for schedule in self.schedules):
+            raise DefinitionError(
+                f"there is a schedule called {name!r} already: give one of them a name="
+            )
+        own = read_schedule(name, spec, options)
+        if own["status"] is not None:
+            self._check_status("schedule", name, own["status"])
+        self.schedules.append(ScheduleHandler(**common, **own))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 from stepgraph.destinations import read_annotation, unwrapped
-from stepgraph.errors import DefinitionError
-from stepgraph.model.identifier import check_name
-from stepgraph.model.instant import LATEST, to_instant
+from stepgraph.errors import DefinitionError, InputError
+from stepgraph.model.cron import CronSpec
+from stepgraph.model.identifier import check_id, check_name
+from stepgraph.model.instant import LATEST, to_instant, to_microseconds
+from stepgraph.model.options import refuse_unknown
+from stepgraph.model.schedule import CatchUp, Overlap, ScheduleOptions
 
 _WORDS = {
     "step": ("run",),
@@ -18,7 +21,11 @@ _WORDS = {
     "callback": ("run", "payload"),
     "hook": ("change",),
     "connector": ("workflow", "event"),
+    "schedule": ("slot",),
 }
+
+
+_DAY = timedelta(days=1)
 
 
 class FunctionFields(TypedDict):
@@ -45,7 +52,7 @@ def read_function(
     names, optional = _resource_names(kind, own_name, function)
     if name is not None:
         check_name(f"name of {own_name}()", name)
-    elif kind in ("callback", "timeout", "hook"):
+    elif kind in ("callback", "timeout", "hook", "schedule"):
         # What a function is called names its stored work, so it must be storable.
         check_name(f"name of a {kind}, which is its function's unless name= is given,", own_name)
     documentation = inspect.getdoc(plain) or ""
@@ -121,3 +128,44 @@ def is_async(function: Callable[..., Any]) -> bool:
     """Return whether calling the function gives something to await."""
     call = getattr(function, "__call__", None)
     return inspect.iscoroutinefunction(unwrapped(function)) or inspect.iscoroutinefunction(call)
+
+
+class ScheduleFields(TypedDict):
+    """What a schedule says beside its function."""
+
+    cron: CronSpec
+    foreign_id: Any
+    status: Any
+    catch_up: CatchUp
+    overlap: Overlap
+    jitter: int
+
+
+def read_schedule(name: str, spec: str, options: Mapping[str, Any]) -> ScheduleFields:
+    """Return what a schedule says, checked; raises `DefinitionError`, or `TypeError` for a typo."""
+    refuse_unknown(options, frozenset(ScheduleOptions.__annotations__))
+    foreign_id = options.get("foreign_id")
+    if foreign_id is None:
+        foreign_id = name
+    elif not callable(foreign_id):
+        try:
+            check_id("foreign id", foreign_id)
+        except InputError as error:
+            raise DefinitionError(f"the schedule {name!r}: {error}") from error
+    for word, known in (("catch_up", CatchUp), ("overlap", Overlap)):
+        if word in options and options[word] not in get_args(known):
+            raise DefinitionError(
+                f"the schedule {name!r} has {word}={options[word]!r}: it is one of"
+                f" {', '.join(get_args(known))}"
+            )
+    jitter: Any = options.get("jitter", timedelta(0))
+    if not isinstance(jitter, timedelta) or not timedelta(0) <= jitter <= _DAY:
+        raise DefinitionError(f"the schedule {name!r} has jitter={jitter!r}: at most a day fits")
+    return ScheduleFields(
+        cron=CronSpec.parse(spec, options.get("zone", "UTC")),
+        foreign_id=foreign_id,
+        status=options.get("status"),
+        catch_up=options.get("catch_up", "latest"),
+        overlap=options.get("overlap", "skip"),
+        jitter=to_microseconds(jitter),
+    )

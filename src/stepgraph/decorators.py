@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, final, overload
 
@@ -39,6 +40,13 @@ SyncConnector: TypeAlias = Callable[Concatenate[Workflow[O, S], ConnectorEvent, 
 ConnectorFunction: TypeAlias = (
     Callable[Concatenate[Workflow[O, S], ConnectorEvent, ...], Coroutine[Any, Any, None]]
     | Callable[Concatenate[Workflow[O, S], ConnectorEvent, ...], None]
+)
+
+AsyncSchedule: TypeAlias = Callable[Concatenate[datetime, P], Coroutine[Any, Any, O | None]]
+SyncSchedule: TypeAlias = Callable[Concatenate[datetime, P], O | None]
+ScheduleFunction: TypeAlias = (
+    Callable[Concatenate[datetime, ...], Coroutine[Any, Any, O | None]]
+    | Callable[Concatenate[datetime, ...], O | None]
 )
 
 # Of overloads that all fail one checker shows the first and the other the last, so async stands at
@@ -127,6 +135,28 @@ class ConnectorDecorator(Generic[O, S]):
     def __call__(  # pyright: ignore[reportOverlappingOverload]
         self, function: AsyncConnector[O, S, P], /
     ) -> AsyncConnector[O, S, P]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """Register `function`."""
+        self._add(function)
+        return function
+
+
+@final
+class ScheduleDecorator(Generic[O]):
+    """Registers a schedule's function and gives it back as it was."""
+
+    def __init__(self, add: Callable[[Callable[..., Any]], None]) -> None:
+        """Register through `add`."""
+        self._add = add
+
+    @overload
+    def __call__(self, function: AsyncSchedule[P, O], /) -> AsyncSchedule[P, O]: ...
+    @overload
+    def __call__(self, function: SyncSchedule[P, O], /) -> SyncSchedule[P, O]: ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: AsyncSchedule[P, O], /
+    ) -> AsyncSchedule[P, O]: ...
     def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
         """Register `function`."""
         self._add(function)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import IntEnum
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, get_origin, is_typeddict
 
+from stepgraph.model.cron import CronSpec
 from stepgraph.model.graph import StatusGraph
 from stepgraph.model.options import WorkflowSettings
 from stepgraph.model.run_state import RunState
+from stepgraph.model.schedule import CatchUp, Overlap, fingerprint_of
 from stepgraph.ports.backend import (
     HasEventStreamer,
     HasRecordStore,
@@ -92,6 +94,26 @@ class ConnectorHandler(Function):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScheduleHandler(Function):
+    """A function from a slot to the object of the run that it triggers; None skips the slot.
+
+    `name` is the schedule's; `status` is where its runs start, None for the workflow's start.
+    """
+
+    cron: CronSpec
+    foreign_id: str | Callable[[datetime], str]
+    status: Any
+    catch_up: CatchUp
+    overlap: Overlap
+    jitter: int
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this spec and zone from another release's."""
+        return fingerprint_of(self.cron)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Definition(Generic[O, S]):
     """A workflow as declared: its types, its graph, its functions. Building does not change it."""
 
@@ -103,6 +125,7 @@ class Definition(Generic[O, S]):
     graph: StatusGraph
     hooks: tuple[Hook, ...] = ()
     connectors: tuple[ConnectorHandler, ...] = ()
+    schedules: tuple[ScheduleHandler, ...] = ()
     custom_delete: Callable[[O], O] | None = None
 
     @property
@@ -144,7 +167,7 @@ class Definition(Generic[O, S]):
     @property
     def functions(self) -> tuple[Function, ...]:
         """Every function of the user's that may ask for resources."""
-        return (*self.handlers, *self.hooks, *self.connectors)
+        return (*self.handlers, *self.hooks, *self.connectors, *self.schedules)
 
     @cached_property
     def object_class(self) -> type[Any]:

@@ -33,6 +33,7 @@ from stepgraph.model.run_state import RunState
 from stepgraph.model.trigger import Trigger, TriggerResult
 from stepgraph.model.write import Write
 from stepgraph.runs import Runs
+from stepgraph.schedules import Schedules
 
 O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
@@ -54,6 +55,7 @@ class Workflow(Generic[O, S]):
         self.name = definition.name
         self.runs: Runs[O, S] = Runs(definition, self.opened)
         self.dead_letters = DeadLetters(definition.name, self.opened)
+        self.schedules: Schedules[O] = Schedules(definition.name, self.opened)
         self._deployment = deployment
         self._worker: Supervisor | None = None
         self._clients: list[Supervisor] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from stepgraph.adapters.memory.event_streamer import (
 from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
 from stepgraph.adapters.memory.record_store import MemoryRecordStore
 from stepgraph.adapters.memory.role_scheduler import MemoryLease
+from stepgraph.adapters.memory.schedule_store import MemoryScheduleStore
 from stepgraph.adapters.memory.timeout_store import MemoryTimeoutStore
 from stepgraph.adapters.memory.work_queue import MemoryWorkQueue
 from stepgraph.model.write import COMMITTED, Conflict, Exists, InProgress
@@ -31,6 +33,7 @@ _PORTS = {
     MemoryTimeoutStore: "timeout_store",
     MemoryDefinitionStore: "definition_store",
     MemoryCensus: "census",
+    MemoryScheduleStore: "schedule_store",
 }
 
 
@@ -179,7 +182,9 @@ def streams(**changes: Any) -> Any:
         found.__class__ = type("Broken", (MemoryEventSender,), changes)
         return found
 
-    broken_class = type("Broken", (MemoryEventStreamer,), {"open_receiver": receiver, "open_sender": sender})
+    broken_class = type(
+        "Broken", (MemoryEventStreamer,), {"open_receiver": receiver, "open_sender": sender}
+    )
     memory.event_streamer.__class__ = broken_class
     return memory
 
@@ -275,6 +280,39 @@ async def timeout_by_run(self, timeouts):
             self._timeouts[timeout.key] = timeout
 
 
+async def schedule_overwrites(self, schedule):
+    self._storage.schedules[schedule.key] = schedule
+    return True
+
+
+async def schedule_looks_first(self, schedule):
+    stored = self._storage.schedules.get(schedule.key)
+    await asyncio.sleep(0)
+    if (stored.version if stored is not None else 0) != schedule.version - 1:
+        return False
+    self._storage.schedules[schedule.key] = schedule
+    return True
+
+
+async def schedule_deletes(self, schedule):
+    return self._storage.schedules.pop(schedule.key, None) is not None
+
+
+async def decision_is_replaced(self, decision):
+    self._storage.unique[(decision.row.scope, decision.row.key)] = decision.row.body
+    return decision
+
+
+def decides_apart() -> Any:
+    """Decisions are kept where the record store does not see them."""
+    apart = {}
+
+    async def decide(self, decision):
+        return apart.setdefault((decision.row.scope, decision.row.key), decision)
+
+    return broken(MemoryScheduleStore, decide=decide)
+
+
 async def nothing(self, *args):
     return None
 
@@ -350,9 +388,7 @@ MUTANTS: dict[str, Any] = {
     "counting_stops_at_the_limit": lambda: before(
         MemoryRecordStore, "count", lambda f, limit: (f, 10**9)
     ),
-    "a_unique_name_is_found_with_its_body": lambda: broken(
-        MemoryRecordStore, find_unique=nothing
-    ),
+    "a_unique_name_is_found_with_its_body": lambda: broken(MemoryRecordStore, find_unique=nothing),
     "scrubbed_history_keeps_what_happened_and_no_text": lambda: broken(
         MemoryHistoryStore, scrub=nothing
     ),
@@ -443,6 +479,24 @@ MUTANTS: dict[str, Any] = {
     "no_more_runs_are_looked_at_than_allowed": lambda: broken(
         MemoryCensus, count_by_status=count_without_limit
     ),
+    "a_schedule_is_read_back_whole": lambda: after(
+        MemoryScheduleStore, "get", lambda found: [replace(s, jitter=0) for s in found]
+    ),
+    "a_change_compares_the_version": lambda: broken(MemoryScheduleStore, put=schedule_overwrites),
+    "of_twenty_changes_of_a_version_one_is_stored": lambda: broken(
+        MemoryScheduleStore, put=schedule_looks_first
+    ),
+    "generations_of_a_name_stand_side_by_side": lambda: before(
+        MemoryScheduleStore, "put", lambda schedule: (replace(schedule, fingerprint=""),)
+    ),
+    "pages_of_schedules_neither_overlap_nor_skip": lambda: before(
+        MemoryScheduleStore, "list_schedules", lambda w, past, limit: (w, (past[0], "~"), limit)
+    ),
+    "deleting_compares_the_version": lambda: broken(MemoryScheduleStore, delete=schedule_deletes),
+    "the_first_decision_of_a_slot_stands": lambda: broken(
+        MemoryScheduleStore, decide=decision_is_replaced
+    ),
+    "of_a_decision_and_a_write_that_takes_its_name_one_wins": decides_apart,
     "a_role_has_one_holder": lambda: roles(take=take_all),
     "roles_do_not_block_each_other": lambda: roles(take=take_none_if_any_is_held),
     "a_role_that_is_held_is_taken": lambda: roles(take=take_with_new_epochs),
@@ -491,7 +545,9 @@ async def last_stored(self, workflow, foreign_id):
 
 def unfair(self, want, now):
     found = [
-        row for slot in want.slots for row in self._storage.queue(want.consumer, slot).due(0, now, 99)
+        row
+        for slot in want.slots
+        for row in self._storage.queue(want.consumer, slot).due(0, now, 99)
     ]
     return found[: want.limit]
 

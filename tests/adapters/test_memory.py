@@ -10,6 +10,7 @@ from stepgraph.testing.conformance import (
     EventStreamerSuite,
     RecordStoreSuite,
     RoleSchedulerSuite,
+    ScheduleStoreSuite,
     TimeoutStoreSuite,
     WorkQueueSuite,
 )
@@ -23,6 +24,7 @@ class TestMemory(
     RoleSchedulerSuite,
     DefinitionStoreSuite,
     CensusSuite,
+    ScheduleStoreSuite,
 ):
     @pytest.fixture
     def backend(self):

@@ -17,6 +17,7 @@ from stepgraph.testing.conformance import (
     EventStreamerSuite,
     RecordStoreSuite,
     RoleSchedulerSuite,
+    ScheduleStoreSuite,
     TimeoutStoreSuite,
     WorkQueueSuite,
 )
@@ -31,6 +32,7 @@ class TestSQLite(
     RoleSchedulerSuite,
     DefinitionStoreSuite,
     CensusSuite,
+    ScheduleStoreSuite,
 ):
     @pytest.fixture
     async def backend(self, tmp_path):
@@ -57,7 +59,9 @@ async def test_a_file_with_a_newer_schema_is_refused_unchanged(tmp_path):
         connection.execute("update stepgraph_schema set version = 999, readable_from = 998")
     connection.close()
 
-    with pytest.raises(SchemaError, match=f"schema version 999.*version {VERSION}: update stepgraph"):
+    with pytest.raises(
+        SchemaError, match=f"schema version 999.*version {VERSION}: update stepgraph"
+    ):
         await SQLite(path).open()
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Self, TypeVar, fina
 
 from stepgraph.blocking.dead_letters import BlockingDeadLetters
 from stepgraph.blocking.runs import BlockingRuns
+from stepgraph.blocking.schedules import BlockingSchedules
 from stepgraph.engine.bridge import Bridge
 from stepgraph.model.problem import Problem
 from stepgraph.model.receipt import CallbackReceipt
@@ -37,6 +38,7 @@ class BlockingWorkflow(Generic[O, S]):
         self.name = name
         self.runs: BlockingRuns[O, S] = BlockingRuns(bridge)
         self.dead_letters: BlockingDeadLetters = BlockingDeadLetters(bridge)
+        self.schedules: BlockingSchedules[O] = BlockingSchedules(bridge)
 
     def trigger(
         self,

@@ -113,6 +113,13 @@ class Membership:
             and described[0] != fingerprint
         }
 
+    def is_anybody_able(self, workflow: str, consumer: str) -> bool:
+        """Return whether a live instance can be a consumer."""
+        return any(
+            consumer in member.can_hold.get(workflow, ("", ()))[1]
+            for member in self._standing.members
+        )
+
     def epoch(self, consumer: str, slot: int) -> int | None:
         """Return the fencing epoch under which a slot is held here."""
         return self._held.get(consumer, {}).get(slot)

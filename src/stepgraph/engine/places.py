@@ -1,21 +1,27 @@
-"""Places: from a definition to what the engine needs of it: announcer, transitions, callbacks."""
+"""Places: from a definition to what the engine needs of it, ready to be used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from stepgraph.definition import Definition, Deployment, Handler, TimeoutHandler
 from stepgraph.engine.announce import Announcer, Place, TimerPlan
 from stepgraph.engine.callback import Callbacks, Listener
+from stepgraph.engine.caller import Caller
 from stepgraph.engine.instance import Instance
 from stepgraph.engine.moves import Moves
+from stepgraph.engine.planner import Planner
+from stepgraph.engine.timetable import Timetable
 from stepgraph.engine.transition import Call, Transition
+from stepgraph.engine.trigger import Wish
 from stepgraph.model.instant import to_microseconds
 from stepgraph.model.options import OptionKind, StepSettings, resolve_step_settings
 from stepgraph.model.topic import hook_consumer, step_topic, timeout_consumer, timers_consumer
 from stepgraph.model.work_name import WorkName
+from stepgraph.model.write import Write
+from stepgraph.ports.schedule_store import ScheduleStore
 
 
 def announcer_of(definition: Definition[Any, Any], deployment: Deployment) -> Announcer:
@@ -149,4 +155,26 @@ def callbacks_of(
         time_limit_seconds=resolve_step_settings(
             deployment.defaults, {}
         ).time_limit.total_seconds(),
+    )
+
+
+def timetable_of(
+    definition: Definition[Any, Any],
+    instance: Instance,
+    resources: Mapping[str, object],
+    create: Callable[[Wish, str], Write],
+) -> Timetable | None:
+    """Return what keeps the schedules of a workflow; None where the backend can keep none."""
+    store: ScheduleStore | None = getattr(instance.backend, "schedule_store", None)
+    if store is None:
+        return None
+    callers = {s.name: Caller(s, resources, instance.threads) for s in definition.schedules}
+    return Timetable(
+        definition,
+        store,
+        instance.store,
+        instance.backend.work_queue,
+        instance.clock,
+        planner=Planner(definition, callers, create),
+        wake=instance.wake_all,
     )

@@ -26,6 +26,7 @@ from stepgraph.engine.receivers.source import SourceReceiver
 from stepgraph.engine.receivers.stream import StreamReceiver
 from stepgraph.engine.row_plan import RowPlan
 from stepgraph.engine.tasks import Tasks
+from stepgraph.engine.timetable import Timetable
 from stepgraph.engine.transition import Transition
 from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
@@ -53,6 +54,7 @@ class Plan:
         tasks: Tasks,
         callbacks: Callbacks,
         workflow: Any,
+        timetable: Timetable | None,
     ) -> None:
         """Plan for `definition`; `resources` fill its functions' parameters."""
         self.slot_counts: dict[str, int] = {}
@@ -65,6 +67,7 @@ class Plan:
         self._tasks = tasks
         self._callbacks = callbacks
         self._workflow = workflow
+        self._timetable = timetable
         self._observers = deployment.settings.observers
         self._observe = instance.observe if self._observers else None
 
@@ -92,6 +95,8 @@ class Plan:
             callbacks=self._callbacks,
             workflow=self._workflow,
             transition_of=self.transition,
+            timetable=self._timetable,
+            is_anybody_able=partial(self._membership.is_anybody_able, self._definition.name),
         )
         found: list[Consumer] = []
         for row in plan.rows():

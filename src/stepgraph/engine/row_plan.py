@@ -17,9 +17,11 @@ from stepgraph.engine.performers.delete import DeletePerformer
 from stepgraph.engine.performers.hook import HookPerformer
 from stepgraph.engine.performers.inbox import InboxPerformer
 from stepgraph.engine.performers.pull import PullPerformer
+from stepgraph.engine.performers.schedule import SchedulePerformer
 from stepgraph.engine.performers.timeout import TimeoutPerformer
 from stepgraph.engine.performers.timer import TimersPerformer
 from stepgraph.engine.places import settings_of
+from stepgraph.engine.timetable import Timetable
 from stepgraph.engine.transition import Transition
 from stepgraph.model.options import StepSettings, resolve_step_settings
 from stepgraph.model.topic import (
@@ -28,6 +30,8 @@ from stepgraph.model.topic import (
     hook_consumer,
     inbox_consumer,
     pull_consumer,
+    schedule_consumer,
+    schedules_consumer,
     timeout_consumer,
     timers_consumer,
 )
@@ -61,6 +65,8 @@ class RowPlan:
         callbacks: Callbacks,
         workflow: Any,
         transition_of: Callable[[Handler[Any], StepSettings, str], Transition],
+        timetable: Timetable | None,
+        is_anybody_able: Callable[[str], bool],
     ) -> None:
         """Plan for `definition`."""
         self._definition = definition
@@ -71,6 +77,8 @@ class RowPlan:
         self._callbacks = callbacks
         self._workflow = workflow
         self._transition_of = transition_of
+        self._timetable = timetable
+        self._is_anybody_able = is_anybody_able
         self._settings = replace(resolve_step_settings(deployment.defaults, {}), parallel_count=1)
 
     def rows(self) -> Iterator[Row]:
@@ -78,6 +86,7 @@ class RowPlan:
         yield from self._timeouts()
         yield from self._hooks()
         yield from self._connectors()
+        yield from self._schedules()
         name, instance = self._definition.name, self._instance
         clock = instance.clock
         if any(handler.buffer is not None for handler in self._definition.callbacks):
@@ -155,3 +164,17 @@ class RowPlan:
             source = self._deployment.settings.connectors[connector.name]
             consumer = connector_consumer(name, connector.name)
             yield Row(consumer, process, settings, hand_over, source)
+
+    def _schedules(self) -> Iterator[Row]:
+        """One consumer for each declared schedule, and one for all that no code declares."""
+        if self._timetable is None:
+            return
+        name, instance = self._definition.name, self._instance
+        decide = SchedulePerformer(
+            self._timetable, instance.committer, instance.clock, self._is_anybody_able
+        )
+        yield Row(schedules_consumer(name), "schedule-consumer", self._settings, decide)
+        for schedule in self._definition.schedules:
+            consumer = schedule_consumer(name, schedule.name, schedule.fingerprint)
+            process = f"{schedule.name}-schedule-consumer"
+            yield Row(consumer, process, self._settings, decide)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from stepgraph.blueprint import blueprint_of
@@ -21,11 +22,13 @@ from stepgraph.engine.instance import (
 )
 from stepgraph.engine.membership import Membership, Seat
 from stepgraph.engine.moves import Moves
-from stepgraph.engine.places import announcer_of, callbacks_of
+from stepgraph.engine.places import announcer_of, callbacks_of, timetable_of
 from stepgraph.engine.plan import Plan
 from stepgraph.engine.release import warn_of_others
 from stepgraph.engine.stored_definition import stored_body
 from stepgraph.engine.tasks import Tasks
+from stepgraph.engine.timetable import Timetable
+from stepgraph.engine.trigger import write_of
 from stepgraph.errors import DefinitionError, UnavailableError
 from stepgraph.model.process_state import ProcessState
 from stepgraph.ports.clock import SystemClock
@@ -61,6 +64,7 @@ class Supervisor:
         self.instance: Instance
         self.moves: Moves
         self.callbacks: Callbacks
+        self.timetable: Timetable | None = None
         self._membership: Membership | None = None
         self._tasks = Tasks()
         self._consumers: list[Consumer] = []
@@ -85,6 +89,9 @@ class Supervisor:
                 self.definition, self.deployment, self.instance,
                 moves=self.moves, resources=resources,
             )  # fmt: skip
+            self.timetable = timetable_of(
+                self.definition, self.instance, resources, partial(write_of, self)
+            )
             if not self.is_client:
                 await self._run(resources)
         except BaseException:
@@ -110,11 +117,13 @@ class Supervisor:
         plan = Plan(
             self.definition, self.deployment, self.instance, membership,
             moves=self.moves, resources=resources, tasks=self._tasks, callbacks=self.callbacks,
-            workflow=self._workflow,
+            workflow=self._workflow, timetable=self.timetable,
         )  # fmt: skip
         await self._store_definition()
         self._consumers = await plan.consumers()
         await self._adopt()
+        if self.timetable is not None:
+            await self.timetable.start()
         for consumer in self._consumers:
             consumer.start(self._tasks)
         stop_within = self.deployment.settings.stop_within.total_seconds()

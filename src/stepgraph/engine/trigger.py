@@ -9,19 +9,21 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from stepgraph.definition import Definition
 from stepgraph.engine.moves import Creation
-from stepgraph.engine.supervisor import Supervisor
 from stepgraph.errors import CodecError, InputError, RunInProgressError, WorkflowError
 from stepgraph.model.identifier import check_id, shown
 from stepgraph.model.instant import due_after
 from stepgraph.model.record import Meta
 from stepgraph.model.write import Committed, Exists, InProgress, Refused, Result, Write
 from stepgraph.ports.identity import keyed_run_id
+
+if TYPE_CHECKING:  # the supervisor's schedules trigger
+    from stepgraph.engine.supervisor import Supervisor
 
 _PACKAGE = str(Path(__file__).parents[1])
 # A call that comes from another thread knows its caller's line; the loop's own stack does not.
@@ -59,16 +61,19 @@ def write_of(supervisor: Supervisor, wish: Wish, origin: str) -> Write:
         if key is None
         else keyed_run_id(definition.name, foreign_id, check_id("idempotency key", key))
     )
-    data = definition.codec.encode(wish.initial)
-    _check_object(definition, wish.initial, data)
+    data = encoded_object(definition, wish.initial)
     due_at = _due_at(wish.after, now)
     meta = Meta(trace_origin=origin)
     creation = Creation(run_id, foreign_id, number, data, meta, due_at, key is not None)
     return supervisor.moves.created(creation)
 
 
-def _check_object(definition: Definition[Any, Any], initial: object, data: bytes) -> None:
-    """Refuse an object that a step could not read back: of another class, or with wrong fields."""
+def encoded_object(definition: Definition[Any, Any], initial: object) -> bytes:
+    """Return an object as it is stored, or raise `InputError`.
+
+    Refused is what a step could not read back: an object of another class, or with wrong fields.
+    """
+    data = definition.codec.encode(initial)
     object_type = definition.object_type
     if not isinstance(initial, definition.object_class):
         raise InputError(
@@ -79,6 +84,7 @@ def _check_object(definition: Definition[Any, Any], initial: object, data: bytes
         definition.codec.decode(data, object_type)
     except CodecError as error:
         raise InputError(f"the object cannot be read back: {error}") from error
+    return data
 
 
 def _due_at(after: timedelta | datetime | None, now: int) -> int | None:

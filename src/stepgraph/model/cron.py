@@ -25,24 +25,36 @@ _ALIASES: Final = {
     "@hourly": "0 * * * *",
 }
 SPEC_LIMIT: Final = 256
-_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
+_DURATION: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+")
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
 _UNITS: Final = {
     "ns": 0.001, "us": 1.0, "µs": 1.0, "ms": 1_000.0, "s": 1e6, "m": 60e6, "h": 3_600e6
 }  # fmt: skip
-_WINDOWS: Final = (timedelta(hours=2), timedelta(days=2), timedelta(days=62), timedelta(days=3_300))
+_WINDOWS: Final = (
+    timedelta(minutes=2), timedelta(hours=2), timedelta(days=2), timedelta(days=9),
+    timedelta(days=62), timedelta(days=400), timedelta(days=3_300),
+)  # fmt: skip
 _CENTURY: Final = to_instant(datetime(2130, 1, 1, tzinfo=UTC))
+# The longest time without a 29th of February: what does not come within it is refused.
+_RARE: Final = (
+    to_instant(datetime(2096, 3, 1, tzinfo=UTC)),
+    to_instant(datetime(2104, 3, 2, tzinfo=UTC)),
+)
+_HORIZON: Final = 50  # years that are looked through before a spec counts as one that never comes
+_MINUTE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class CronSpec:
     """A schedule as text, and what it means; make one by `parse`.
 
-    Five fields with lists, ranges, steps and names, `@hourly` and its like, or `@every 1h30m`. Day
-    and weekday that are both restricted mean either. As in Vixie's cron, a fixed local time that
-    the clocks skip comes once, at the first instant after the gap, one that they repeat comes once,
-    the first time; a spec whose minute or hour begins with `*` follows the time that passes.
-    `@every` counts from 1970, so that every instance agrees. The calendar arithmetic is cronsim's.
+    Five fields with lists, ranges, steps and names, also `L` and `MON#2`; `@hourly` and its like;
+    or `@every 1h30m`. Day and weekday that are both restricted mean either; where one of them
+    begins with `*`, both must hold. As in Vixie's cron, a fixed local time that the clocks skip
+    comes once, at the first instant after the gap, and one that they repeat comes once, the first
+    time; a spec whose minute or hour begins with `*` follows the time that passes: what is skipped
+    does not come and what is repeated comes twice. `@every` counts from 1970, so that every
+    instance agrees. The arithmetic of the calendar is cronsim's, that of the zones is here.
     """
 
     spec: str
@@ -65,8 +77,10 @@ class CronSpec:
                 CronSim(parsed._fields, datetime(2026, 1, 1, tzinfo=UTC))
             except CronSimError as error:
                 raise DefinitionError(f"the schedule {spec!r} cannot be read: {error}") from error
-        if parsed.after(0) is None:
-            raise DefinitionError(f"the schedule {spec!r} never comes")
+        rare, end = _RARE
+        slot = parsed.after(rare)
+        if slot is None or slot > end:
+            raise DefinitionError(f"the schedule {spec!r} does not come once in eight years")
         return parsed
 
     @cached_property
@@ -103,14 +117,50 @@ class CronSpec:
         if self._every is not None:
             following = (instant // self._every + 1) * self._every
             return following if following < _CENTURY else None
-        local = to_datetime(instant).astimezone(_zone(self.zone))
-        slots = CronSim(self._fields, local)
-        for slot in slots:
-            found = to_instant(slot)
-            # A repeated hour is walked through twice; its first pass has had its slot.
-            if found > instant:
-                return found
+        zone = _zone(self.zone)
+        local = to_datetime(instant).astimezone(zone)
+        wall = local.replace(tzinfo=None)
+        slots = [self._first(wall, zone, instant)]
+        if self._follows_time and not local.fold:
+            # The clocks may be about to show again what they show now.
+            repeated = _offset(local) - _offset(local.replace(fold=1))
+            if repeated > timedelta(0):
+                slots.append(self._first(wall - repeated, zone, instant))
+        return min((slot for slot in slots if slot is not None), default=None)
+
+    @cached_property
+    def _follows_time(self) -> bool:
+        minute, hour, *_ = self._fields.split()
+        return minute.startswith("*") or hour.startswith("*")
+
+    def _first(self, wall: datetime, zone: ZoneInfo, instant: int) -> int | None:
+        """Return the first slot past `instant` that the clocks show after `wall`."""
+        for local in CronSim(self._fields, wall):
+            if local.year > wall.year + _HORIZON:
+                return None
+            for slot in self._instants(local, zone):
+                if slot > instant:
+                    return slot
         return None
+
+    def _instants(self, wall: datetime, zone: ZoneInfo) -> list[int]:
+        """Return the slots of a local time: none or one where it is skipped, two where repeated."""
+        first = wall.replace(tzinfo=zone)
+        second = first.replace(fold=1)
+        before, after = _offset(first), _offset(second)
+        if before == after:
+            return [to_instant(first)]
+        if before > after:
+            return (
+                [to_instant(first), to_instant(second)]
+                if self._follows_time
+                else [to_instant(first)]
+            )
+        if self._follows_time:
+            return []
+        while _offset(first) != _offset(first.replace(fold=1)):
+            first += _MINUTE
+        return [to_instant(first)]
 
     def latest(self, instant: int) -> int | None:
         """Return the last slot at or before an instant, None if there is none for nine years."""
@@ -123,6 +173,10 @@ class CronSpec:
                     slot = following
                 return slot
         return None
+
+
+def _offset(local: datetime) -> timedelta:
+    return local.utcoffset() or timedelta(0)
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -151,7 +151,7 @@ def resolve_step_settings(
     Raises `TypeError` for an option that a function of this kind does not have, and
     `DefinitionError` for a value out of range.
     """
-    _refuse_unknown(own, _NAMES[kind])
+    refuse_unknown(own, _NAMES[kind])
     merged: dict[str, Any] = {name: build[name] for name in build if name in _STEP_NAMES}
     merged |= own
     retry: Any = merged.get("retry")
@@ -177,7 +177,7 @@ def resolve_step_settings(
 
 def resolve_workflow_settings(build: Mapping[str, Any]) -> WorkflowSettings:
     """Merge library < build for what belongs to the workflow as a whole; raises as the other."""
-    _refuse_unknown(build, _STEP_NAMES | _WORKFLOW_NAMES)
+    refuse_unknown(build, _STEP_NAMES | _WORKFLOW_NAMES)
     settings = WorkflowSettings(**{k: v for k, v in build.items() if k in _WORKFLOW_NAMES})
     _check_duration("stop_within", settings.stop_within, may_be_zero=True)
     _check_duration("stuck_after", settings.stuck_after, may_be_zero=True)
@@ -188,7 +188,8 @@ def resolve_workflow_settings(build: Mapping[str, Any]) -> WorkflowSettings:
     return settings
 
 
-def _refuse_unknown(options: Mapping[str, Any], known: frozenset[str]) -> None:
+def refuse_unknown(options: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Raise `TypeError` for an option that is none of `known`."""
     for name in options:
         if name not in known:
             near = get_close_matches(name, known, 1)

@@ -56,6 +56,16 @@ def connector_consumer(workflow: str, connector: str) -> str:
     return f"{workflow}/connector/{connector}"
 
 
+def schedules_consumer(workflow: str) -> str:
+    """Return the consumer of the schedules that no code declares, and of what looks after all."""
+    return f"{workflow}/schedule"
+
+
+def schedule_consumer(workflow: str, schedule: str, fingerprint: str) -> str:
+    """Return the consumer of a declared schedule: only instances that declare it can be it."""
+    return f"{workflow}/schedule/{schedule}/{fingerprint}"
+
+
 def slot_role(consumer: str, slot: int) -> str:
     """Return the role of one slot of a consumer: the unit of lease."""
     return f"{consumer}/{slot}"

@@ -13,6 +13,7 @@ from stepgraph.ports.history_store import HistoryStore
 from stepgraph.ports.lost_runs import LostRuns
 from stepgraph.ports.record_store import RecordStore
 from stepgraph.ports.role_scheduler import RoleScheduler
+from stepgraph.ports.schedule_store import ScheduleStore
 from stepgraph.ports.timeout_store import TimeoutStore
 from stepgraph.ports.work_queue import WorkQueue
 
@@ -71,6 +72,15 @@ class HasRecordStore(Backend, Protocol):
     @property
     def hints(self) -> Hints | None:
         """Wake-ups between processes, if there are any."""
+        ...
+
+
+class HasScheduleStore(Backend, Protocol):
+    """A technology that can hold schedules beside the runs."""
+
+    @property
+    def schedule_store(self) -> ScheduleStore:
+        """The schedules."""
         ...
 
 

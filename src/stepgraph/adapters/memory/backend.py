@@ -9,6 +9,7 @@ from stepgraph.adapters.memory.hints import MemoryHints
 from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
 from stepgraph.adapters.memory.record_store import MemoryRecordStore
 from stepgraph.adapters.memory.role_scheduler import MemoryMembers, MemoryRoleScheduler
+from stepgraph.adapters.memory.schedule_store import MemoryScheduleStore
 from stepgraph.adapters.memory.storage import MemoryStorage
 from stepgraph.adapters.memory.timeout_store import MemoryTimeoutStore
 from stepgraph.adapters.memory.work_queue import MemoryWorkQueue
@@ -35,6 +36,7 @@ class Memory:
         self.lost_runs = MemoryLostRuns(storage)
         self.census = MemoryCensus(storage)
         self.definition_store = MemoryDefinitionStore(storage)
+        self.schedule_store = MemoryScheduleStore(storage)
         self.hints = MemoryHints(storage)
         self.role_scheduler = MemoryRoleScheduler(members)
 

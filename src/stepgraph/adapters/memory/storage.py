@@ -8,6 +8,7 @@ from collections.abc import Callable
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.queue import ParkedRow, QueueKey, QueueRow
 from stepgraph.model.record import Record
+from stepgraph.model.schedule import Schedule, ScheduleKey
 from stepgraph.ports.definition_store import StoredBody
 
 
@@ -73,6 +74,7 @@ class MemoryStorage:
         self.runs_of: dict[tuple[str, str], list[str]] = {}
         self.history: dict[str, list[HistoryRow]] = {}
         self.unique: dict[tuple[str, str], bytes] = {}
+        self.schedules: dict[ScheduleKey, Schedule] = {}
         self.queues: dict[tuple[str, int], SlotQueue] = {}
         self.parked: dict[QueueKey, ParkedRow] = {}
         self.definitions: dict[str, dict[str, StoredBody]] = {}

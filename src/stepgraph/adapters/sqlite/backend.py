@@ -15,6 +15,7 @@ from stepgraph.adapters.sqlite.history_store import SQLiteHistoryStore, SQLiteLo
 from stepgraph.adapters.sqlite.migrations import migrate
 from stepgraph.adapters.sqlite.record_store import SQLiteRecordStore
 from stepgraph.adapters.sqlite.role_scheduler import SQLiteRoleScheduler
+from stepgraph.adapters.sqlite.schedule_store import SQLiteScheduleStore
 from stepgraph.adapters.sqlite.timeout_store import SQLiteTimeoutStore
 from stepgraph.adapters.sqlite.work_queue import SQLiteWorkQueue
 from stepgraph.ports.capabilities import Capabilities
@@ -46,6 +47,7 @@ class SQLite:
         self.lost_runs = SQLiteLostRuns(file)
         self.census = SQLiteCensus(file)
         self.definition_store = SQLiteDefinitionStore(file)
+        self.schedule_store = SQLiteScheduleStore(file)
         self.hints = SQLiteHints(file.path)
         self.event_streamer = SQLiteEventStreamer(file, capabilities)
         self.timeout_store = SQLiteTimeoutStore(file, capabilities)

@@ -20,6 +20,7 @@ from stepgraph.testing.conformance.definition_store import DefinitionStoreSuite
 from stepgraph.testing.conformance.event_streamer import EventStreamerSuite
 from stepgraph.testing.conformance.record_store import RecordStoreSuite
 from stepgraph.testing.conformance.role_scheduler import RoleSchedulerSuite
+from stepgraph.testing.conformance.schedule_store import ScheduleStoreSuite
 from stepgraph.testing.conformance.timeout_store import TimeoutStoreSuite
 from stepgraph.testing.conformance.work_queue import WorkQueueSuite
 
@@ -30,6 +31,7 @@ __all__ = [
     "EventStreamerSuite",
     "RecordStoreSuite",
     "RoleSchedulerSuite",
+    "ScheduleStoreSuite",
     "TimeoutStoreSuite",
     "WorkQueueSuite",
 ]

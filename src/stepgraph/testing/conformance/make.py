@@ -11,6 +11,7 @@ from stepgraph.model.event import Event
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.queue import QueueKey, QueueRow
 from stepgraph.model.record import Meta, Record
+from stepgraph.model.schedule import Schedule
 from stepgraph.model.slot import slot_of
 from stepgraph.model.timeout import Timeout
 from stepgraph.model.write import Write
@@ -114,3 +115,11 @@ def make_timeout(record: Record, **changes: Any) -> Timeout:
         NOW,
     )
     return replace(timeout, **changes)
+
+
+def make_schedule(**changes: Any) -> Schedule:
+    """Return the first version of a schedule that no code declares."""
+    schedule = Schedule(
+        "orders", "nightly", "", "@hourly", "UTC", "nightly", "latest", "skip", 0, b"{}", NOW, NOW
+    )
+    return replace(schedule, **changes)
