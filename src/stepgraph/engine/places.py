@@ -11,6 +11,7 @@ from stepgraph.engine.announce import Announcer, Place, TimerPlan
 from stepgraph.engine.callback import Callbacks, Listener
 from stepgraph.engine.instance import Instance
 from stepgraph.engine.moves import Moves
+from stepgraph.engine.tracing import Tracing
 from stepgraph.engine.transition import Call, Transition
 from stepgraph.model.instant import to_microseconds
 from stepgraph.model.options import OptionKind, StepSettings, resolve_step_settings
@@ -119,6 +120,7 @@ def callbacks_of(
     *,
     moves: Moves,
     resources: Mapping[str, object],
+    tracing: Tracing | None,
 ) -> Callbacks:
     """Return what delivers callbacks to the runs of a workflow."""
     listeners = [
@@ -146,6 +148,7 @@ def callbacks_of(
         clock=instance.clock,
         identity=instance.identity,
         wake=instance.wake_all,
+        tracing=tracing,
         time_limit_seconds=resolve_step_settings(
             deployment.defaults, {}
         ).time_limit.total_seconds(),

@@ -20,6 +20,7 @@ from stepgraph.engine.performers.pull import PullPerformer
 from stepgraph.engine.performers.timeout import TimeoutPerformer
 from stepgraph.engine.performers.timer import TimersPerformer
 from stepgraph.engine.places import settings_of
+from stepgraph.engine.tracing import Tracing
 from stepgraph.engine.transition import Transition
 from stepgraph.model.options import StepSettings, resolve_step_settings
 from stepgraph.model.topic import (
@@ -61,6 +62,7 @@ class RowPlan:
         callbacks: Callbacks,
         workflow: Any,
         transition_of: Callable[[Handler[Any], StepSettings, str], Transition],
+        tracing: Tracing | None,
     ) -> None:
         """Plan for `definition`."""
         self._definition = definition
@@ -71,6 +73,7 @@ class RowPlan:
         self._callbacks = callbacks
         self._workflow = workflow
         self._transition_of = transition_of
+        self._tracing = tracing
         self._settings = replace(resolve_step_settings(deployment.defaults, {}), parallel_count=1)
 
     def rows(self) -> Iterator[Row]:
@@ -119,7 +122,9 @@ class RowPlan:
                 transitions,
                 clock=clock,
                 max_attempts=settings.pause_after_error_count,
-                observe=self._instance.observe if self._deployment.settings.observers else None,
+                process=f"{label}-timeout-consumer",
+                observe=self._instance.observers.teller(name),
+                tracing=self._tracing,
             )
             yield Row(consumer, f"{label}-timeout-consumer", settings, fire)
             find_out = TimersPerformer(
@@ -140,7 +145,9 @@ class RowPlan:
             settings = replace(settings, parallel_count=1)
             caller = Caller(hook, self._resources, self._instance.threads)
             history = self._instance.backend.history_store
-            tell = HookPerformer(self._definition, caller, history, settings.max_attempts)
+            tell = HookPerformer(
+                self._definition, caller, history, settings.max_attempts, self._tracing
+            )
             yield Row(hook_consumer(name, hook.name), f"{hook.name}-hook-consumer", settings, tell)
 
     def _connectors(self) -> Iterator[Row]:
@@ -150,7 +157,9 @@ class RowPlan:
                 self._deployment.defaults, connector.options, "connector"
             )
             caller = Caller(connector, self._resources, self._instance.threads)
-            hand_over = ConnectorPerformer(caller, self._workflow, settings.max_attempts)
+            hand_over = ConnectorPerformer(
+                caller, self._workflow, settings.max_attempts, self._tracing
+            )
             process = f"{connector.name}-connector-to-{name}-consumer"
             source = self._deployment.settings.connectors[connector.name]
             consumer = connector_consumer(name, connector.name)
