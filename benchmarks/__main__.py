@@ -26,6 +26,7 @@ from benchmarks.flow import make_order
 from benchmarks.measure import idle_cost, latencies, throughput
 from benchmarks.raw_sqlite import raw_runs_per_second
 from stepgraph.adapters.memory import Memory
+from stepgraph.adapters.prometheus import Prometheus
 from stepgraph.adapters.sqlite import SQLite
 
 
@@ -61,6 +62,10 @@ def measure(repeats: int, runs: int, folder: Path) -> dict[str, float]:
         memory = asyncio.run(throughput(Memory(), callers=256, runs=runs))
         note("memory, runs/s", memory.runs_per_second)
         note("memory, CPU us a run", memory.cpu_microseconds_per_run)
+        observed = asyncio.run(
+            throughput(Memory(), callers=256, runs=runs, observers=[Prometheus()])
+        )
+        note("memory with Prometheus, CPU us a run", observed.cpu_microseconds_per_run)
         for name, backend in (("SQLite", SQLite(folder / f"idle-{repeat}.db")), ("memory", Memory())):
             times = asyncio.run(latencies(backend, runs=500))
             note(f"{name}, idle latency p50 ms", times[len(times) // 2])

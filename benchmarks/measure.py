@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from benchmarks.flow import Status, make_order, three_steps
@@ -17,7 +18,9 @@ class Throughput(NamedTuple):
     cpu_microseconds_per_run: float
 
 
-async def throughput(backend: Any, *, callers: int, runs: int) -> Throughput:
+async def throughput(
+    backend: Any, *, callers: int, runs: int, observers: Sequence[Any] = ()
+) -> Throughput:
     """Let `callers` tasks trigger `runs` runs one after another; wait until all have completed.
 
     The last step notes who was there. Commits keep the order of the steps' ends, so when the end of
@@ -34,7 +37,7 @@ async def throughput(backend: Any, *, callers: int, runs: int) -> Throughput:
         if left == 0:
             last.set_result(run_id)
 
-    async with three_steps(note).build(backend) as workflow:
+    async with three_steps(note).build(backend, observers=observers) as workflow:
 
         async def call(caller: int) -> None:
             for number in range(per_caller):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +15,8 @@ from stepgraph.errors import InputError
 from stepgraph.model.identifier import ID_LIMIT, cut_text, shown
 from stepgraph.model.instant import to_datetime
 from stepgraph.model.queue import ParkedRow, QueueKey
+from stepgraph.ports.log import Log
 
-_logger = logging.getLogger("stepgraph.audit")
 _LIMIT = 10_000
 LetterKind: TypeAlias = Literal["hook", "connector", "delete", "callback", "child"]
 _KINDS: dict[str, LetterKind] = {
@@ -86,7 +85,7 @@ class DeadLetters:
         key = self._key(id)
         if not await self._supervisor().instance.backend.work_queue.discard([key]):
             raise InputError(f"there is no dead letter {id!r}: it was retried or discarded before")
-        _logger.warning(
+        Log("stepgraph.audit", self._workflow, key.consumer).warning(
             "dead letter of %s discarded by %s: %s",
             key.consumer,
             shown(cut_text(actor, ID_LIMIT)) if actor else "nobody",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,11 +15,11 @@ from stepgraph.engine.supervisor import Supervisor
 from stepgraph.engine.timetable import Timetable
 from stepgraph.engine.trigger import encoded_object, run_id_of
 from stepgraph.errors import DefinitionError, InputError
-from stepgraph.model.identifier import check_name
+from stepgraph.model.identifier import ID_LIMIT, check_name, cut_text, shown
 from stepgraph.model.instant import to_datetime
 from stepgraph.model.schedule import CatchUp, Decision, Overlap, Schedule
+from stepgraph.ports.log import Log
 
-_logger = logging.getLogger("stepgraph.audit")
 O = TypeVar("O")
 
 
@@ -132,7 +131,7 @@ class Schedules(Generic[O]):
             told = told or changed
         if told is None:
             raise InputError(f"the schedule {name!r} was deleted meanwhile")
-        _logger.info("schedule %s %s by %s", name, word, actor or "nobody")
+        self._tell(name, word, actor)
         return _info(told)
 
     async def trigger_now(self, name: str, *, actor: str = "") -> str:
@@ -149,7 +148,7 @@ class Schedules(Generic[O]):
         if write is None:
             raise InputError(f"the function of the schedule {name!r} answers None for now")
         run_id = run_id_of(write, await supervisor.instance.committer.commit(write))
-        _logger.info("schedule %s triggered by %s", name, actor or "nobody")
+        self._tell(name, "triggered", actor)
         return run_id
 
     async def delete(self, name: str, *, actor: str = "") -> None:
@@ -158,7 +157,12 @@ class Schedules(Generic[O]):
         Raises `InputError` if there is no such schedule, or code declares it.
         """
         await self._timetable().delete(name)
-        _logger.info("schedule %s deleted by %s", name, actor or "nobody")
+        self._tell(name, "deleted", actor)
+
+    def _tell(self, name: str, done: str, actor: str) -> None:
+        """Log on "stepgraph.audit" what was done, and by whom."""
+        by = shown(cut_text(actor, ID_LIMIT)) if actor else "nobody"
+        Log("stepgraph.audit", self._workflow).info("schedule %s %s by %s", name, done, by)
 
     def _timetable(self) -> Timetable:
         supervisor = self._supervisor()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from enum import IntEnum
 from types import TracebackType
@@ -32,6 +32,7 @@ from stepgraph.model.run import Run, Snapshot
 from stepgraph.model.run_state import RunState
 from stepgraph.model.trigger import Trigger, TriggerResult
 from stepgraph.model.write import Write
+from stepgraph.ports.tracer import TracedCall
 from stepgraph.runs import Runs
 from stepgraph.schedules import Schedules
 
@@ -92,8 +93,15 @@ class Workflow(Generic[O, S]):
         """
         supervisor = self.opened()
         wish = Wish(foreign_id, initial, status, own_or_event_key(idempotency_key), after)
-        write = write_of(supervisor, wish, origin_of_caller())
-        return run_id_of(write, await supervisor.instance.committer.commit(write))
+        origin = origin_of_caller()
+        committer = supervisor.instance.committer
+        if supervisor.tracing is None:
+            write = write_of(supervisor, wish, origin)
+            return run_id_of(write, await committer.commit(write))
+        with supervisor.tracing.span(TracedCall("trigger", self.name, self.name)) as ending:
+            write = write_of(supervisor, wish, origin)
+            ending.run_id = run_id_of(write, await committer.commit(write))
+            return ending.run_id
 
     async def trigger_many(
         self,
@@ -113,8 +121,13 @@ class Workflow(Generic[O, S]):
             Wish(t.foreign_id, t.initial, status, t.idempotency_key, t.after) for t in triggers
         )
         results: list[TriggerResult] = []
-        for chunk in chunks(wishes, _CHUNK):
-            results += await _trigger_chunk(supervisor, chunk, origin)
+        with (
+            nullcontext()
+            if supervisor.tracing is None
+            else supervisor.tracing.span(TracedCall("trigger", self.name, self.name))
+        ):
+            for chunk in chunks(wishes, _CHUNK):
+                results += await _trigger_chunk(supervisor, chunk, origin)
         return results
 
     @overload

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from stepgraph.adapters.memory import Memory, MemoryConnector
+from stepgraph.adapters.memory.backlog import MemoryBacklog
 from stepgraph.adapters.memory.census import MemoryCensus
 from stepgraph.adapters.memory.connector import MemoryConnectorReceiver
 from stepgraph.adapters.memory.definition_store import MemoryDefinitionStore
@@ -23,10 +24,12 @@ from stepgraph.adapters.memory.schedule_store import MemoryScheduleStore
 from stepgraph.adapters.memory.timeout_store import MemoryTimeoutStore
 from stepgraph.adapters.memory.work_queue import MemoryWorkQueue
 from stepgraph.model.write import COMMITTED, Conflict, Exists, InProgress
+from stepgraph.ports.backlog import Waiting
 
 _PORTS = {
     MemoryRecordStore: "record_store",
     MemoryWorkQueue: "work_queue",
+    MemoryBacklog: "backlog",
     MemoryHistoryStore: "history_store",
     MemoryLostRuns: "lost_runs",
     MemoryEventStreamer: "event_streamer",
@@ -507,6 +510,23 @@ MUTANTS: dict[str, Any] = {
     "connector: what_is_not_acknowledged_comes_again": lambda: connectors(ack=connector_acks_all),
     "names_have_positions_of_their_own": lambda: connectors(name="one"),
     "connector: closing_twice_is_closing_once": lambda: connectors(close=close_once),
+    "due_rows_are_counted_by_slot": lambda: after(
+        MemoryBacklog, "count", lambda found: {("c", 0): next(iter(found.values()))}
+    ),
+    "what_is_due_later_is_not_counted": lambda: before(
+        MemoryBacklog, "count", lambda wanted, now, limit: (wanted, now + 1, limit)
+    ),
+    "dead_letters_are_counted_apart": lambda: after(
+        MemoryBacklog,
+        "count",
+        lambda found: {place: Waiting(sum(waiting), 0) for place, waiting in found.items()},
+    ),
+    "only_what_was_asked_for_is_counted": lambda: before(
+        MemoryBacklog, "count", lambda wanted, now, limit: ({"c": ALL}, now, limit)
+    ),
+    "counting_stops_at_the_limit_of_each_slot": lambda: before(
+        MemoryBacklog, "count", lambda wanted, now, limit: (wanted, now, 99)
+    ),
 }
 
 

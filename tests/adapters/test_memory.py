@@ -4,6 +4,7 @@ import pytest
 
 from stepgraph.adapters.memory import Memory, MemoryConnector
 from stepgraph.testing.conformance import (
+    BacklogSuite,
     CensusSuite,
     ConnectorSuite,
     DefinitionStoreSuite,
@@ -19,6 +20,7 @@ from stepgraph.testing.conformance import (
 class TestMemory(
     RecordStoreSuite,
     WorkQueueSuite,
+    BacklogSuite,
     EventStreamerSuite,
     TimeoutStoreSuite,
     RoleSchedulerSuite,

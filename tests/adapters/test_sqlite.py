@@ -12,6 +12,7 @@ from stepgraph.adapters.sqlite import SQLite
 from stepgraph.adapters.sqlite.migrations import VERSION
 from stepgraph.errors import SchemaError, UnavailableError
 from stepgraph.testing.conformance import (
+    BacklogSuite,
     CensusSuite,
     DefinitionStoreSuite,
     EventStreamerSuite,
@@ -27,6 +28,7 @@ from stepgraph.testing.conformance.make import make_record, make_write
 class TestSQLite(
     RecordStoreSuite,
     WorkQueueSuite,
+    BacklogSuite,
     EventStreamerSuite,
     TimeoutStoreSuite,
     RoleSchedulerSuite,

@@ -218,7 +218,7 @@ async def look(harness, backend):
 def give(harness, slots):
     """Have one process hold these slots of every consumer, whatever others hold."""
     for consumer in harness.workflow.opened()._consumers:
-        consumer.hold(frozenset(slots), 16)
+        consumer.hold(frozenset(slots))
 
 
 def hold_back(backend, port, name):

@@ -529,7 +529,7 @@ async def test_two_holders_of_one_role_start_no_slot_twice(new_backend):
         async with Harness(orders, backend=second, clock=clock) as two:
             for harness in (one, two):
                 for consumer in harness.workflow.opened()._consumers:
-                    consumer.hold(frozenset(range(16)), 16)
+                    consumer.hold(frozenset(range(16)))
             for _ in range(10):
                 await advance(clock, [one, two], HOUR)
             runs = await runs_of(two.workflow)

@@ -18,6 +18,7 @@ BANNED_CALLS = {
     "random.random": ("ports/identity.py",),
     "random.Random": ("ports/identity.py",),
     "os.urandom": ("ports/identity.py",),
+    "logging.getLogger": ("ports/log.py",),
     "asyncio.create_task": (),
     "asyncio.ensure_future": (),
 }

@@ -26,6 +26,7 @@ def test_the_source_keeps_every_rule():
         '"""D."""\nclass RunManager: ...\n',
         '"""D."""\nimport pickle\n',
         '"""D."""\nasyncio.sleep(1)\n',
+        '"""D."""\nlogging.getLogger("stepgraph")\n',
         '"""D."""\nloop.create_task(x)\n',
         '"""D."""\nconnection.execute(f"select {x}")\n',
         '"""D."""\nconnection.execute("select " + x)\n',

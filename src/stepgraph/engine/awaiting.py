@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 
 from stepgraph.errors import UnavailableError
 from stepgraph.model.record import Record, RunRef
 from stepgraph.model.write import Write
 from stepgraph.ports.clock import pause_seconds
+from stepgraph.ports.log import Log
 from stepgraph.ports.record_store import RecordStore
 
-_logger = logging.getLogger("stepgraph.engine")
 _FIRST_SECONDS, _LAST_SECONDS = 0.02, 1.0
 
 
@@ -37,8 +36,9 @@ class Waiter:
 class Awaiting:
     """One registry for all callers of a process."""
 
-    def __init__(self, store: RecordStore) -> None:
+    def __init__(self, store: RecordStore, log: Log) -> None:
         """Look runs up in `store`."""
+        self._log = log
         self._store = store
         self._waiters: dict[str, list[Waiter]] = {}
         self._came = asyncio.Event()
@@ -81,7 +81,7 @@ class Awaiting:
         try:
             records = await self._store.lookup_many(refs)
         except UnavailableError as error:
-            _logger.warning("awaited runs cannot be looked up, trying again: %s", error)
+            self._log.warning("awaited runs cannot be looked up, trying again", error=error)
             return False
         has_moved = False
         for record in records:

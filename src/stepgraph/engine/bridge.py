@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -16,10 +15,11 @@ from stepgraph.engine.caller_thread import Call
 from stepgraph.engine.loop_thread import loop_thread
 from stepgraph.engine.tasks import Tasks
 from stepgraph.errors import NotOpenError
+from stepgraph.ports.log import Log
 
 W = TypeVar("W")
 T = TypeVar("T")
-_logger = logging.getLogger("stepgraph.engine")
+_log = Log()
 _PAGE = 100  # as many as a page of `runs.find`, so that nothing is read in vain
 
 
@@ -168,7 +168,7 @@ class _Door(Generic[W]):
             if self._workflow is None:
                 self._error = error
             else:
-                _logger.exception("a client was not closed as it should be")
+                _log.error("a client was not closed as it should be", error=error)
         finally:
             self._end()
             self._ready.set()

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from stepgraph.definition import CallbackHandler, Definition
 from stepgraph.engine.commit import Committer
 from stepgraph.engine.snapshot import view_of
+from stepgraph.engine.tracing import Tracing, answering
 from stepgraph.engine.transition import Transition
 from stepgraph.errors import (
     CodecError,
@@ -85,6 +86,7 @@ class Callbacks:
         clock: Clock,
         identity: Identity,
         wake: Callable[[], None],
+        tracing: Tracing | None,
         time_limit_seconds: float,
     ) -> None:
         """Serve the callbacks of one workflow; `wake` tells that a row was put into the queue."""
@@ -96,6 +98,7 @@ class Callbacks:
         self._clock = clock
         self._identity = identity
         self._wake = wake
+        self._tracing = tracing
         self._time_limit_seconds = time_limit_seconds
 
     def find(self, target: object) -> list[Listener]:
@@ -146,10 +149,13 @@ class Callbacks:
     ) -> CallbackReceipt | None:
         """Ask callbacks until one does not skip, and store its answer; None if the run moved on."""
         for listener, payload in waiting:
-            async with asyncio.timeout(self._time_limit_seconds):
-                write, _ = await listener.transition.answer(
-                    record, payload, key=message.key or "", finished=finished
-                )
+            call = listener.transition.call
+            with answering(self._tracing, call, record, "callback", 1) as ending:
+                async with asyncio.timeout(self._time_limit_seconds):
+                    write, _ = await listener.transition.answer(
+                        record, payload, key=message.key or "", finished=finished
+                    )
+                ending.wrote(call, write, "Skip")
             if write is None:
                 continue
             if message.key is not None:

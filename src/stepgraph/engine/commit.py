@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from stepgraph.engine.observers import Audience
 from stepgraph.engine.tasks import Tasks
 from stepgraph.errors import OutcomeUnknownError, RefusedError, UnavailableError
-from stepgraph.model.fact import BatchCommitted, Fact
+from stepgraph.model.fact import BatchCommitted, CommitFailed
 from stepgraph.model.queue import QueueKey
 from stepgraph.model.write import Busy, Committed, Refused, Result, Write
 from stepgraph.ports.clock import elapsed_seconds, pause_seconds
+from stepgraph.ports.log import Log
 from stepgraph.ports.record_store import RecordStore
-
-_logger = logging.getLogger("stepgraph.engine")
 
 MAX_WRITES = 500
 MAX_BYTES = 4 * 1024 * 1024
 LIMIT_SECONDS = 30.0
 _BUSY_SECONDS = (0.001, 0.05)
 _AWAY_SECONDS = (0.02, 1.0)
-_DROPPED = "an answer for run %s was dropped"
 
 Answer: TypeAlias = Result | UnavailableError
 T = TypeVar("T")
@@ -182,7 +180,9 @@ class Lane:
     ) -> None:
         """Find the write that the store refuses: it alone gets the error."""
         if not batch:
-            _logger.error("the store refuses to delete %d queue rows: %s", len(finished), error)
+            self._committer.log.error(
+                "the store refuses to delete %d queue rows", len(finished), error=error
+            )
             return
         if len(batch) == 1 and batch[0].tries:
             self._answer(batch, [Refused(error)])
@@ -228,8 +228,8 @@ class Lane:
                 continue
             try:
                 pending.done(pending.about, pending.write, result)
-            except Exception:
-                _logger.exception(_DROPPED, pending.write.record.run_id)
+            except Exception as error:
+                self._committer.drop(pending, error)
         if won:
             self._committer.committed(won)
 
@@ -255,14 +255,16 @@ class Committer:
         self,
         store: RecordStore,
         committed: Callable[[Sequence[Write]], None],
-        observers: Sequence[Callable[[Fact], None]] = (),
+        audience: Audience,
+        log: Log,
     ) -> None:
         """Write to `store`; `committed` is told the winners of each call, after their answers."""
+        self.log = log
         # Asking for the running loop costs a system call each time, so it is asked for once.
         self._loop = asyncio.get_running_loop()
         self._store = store
         self.committed = committed
-        self._observers = observers
+        self._audience = audience
         self._creates = Lane(self, is_creating=True)
         self._changes = Lane(self, is_creating=False)
 
@@ -301,22 +303,30 @@ class Committer:
 
     async def send(self, writes: Sequence[Write], finished: Sequence[QueueKey]) -> Sequence[Result]:
         """Make one call of the store."""
-        if not self._observers:
+        if not self._audience.observers:
             return await self._store.commit(writes, finished)
         started = elapsed_seconds()
-        results = await self._store.commit(writes, finished)
-        committed = sum(1 for result in results if type(result) is Committed)
-        fact = BatchCommitted(len(writes), committed, elapsed_seconds() - started)
-        for observe in self._observers:
-            observe(fact)
+        try:
+            results = await self._store.commit(writes, finished)
+        except Exception as error:
+            self._audience.tell(CommitFailed(len(writes), type(error).__name__))
+            raise
+        committed = sum([type(result) is Committed for result in results])
+        seconds = elapsed_seconds() - started
+        self._audience.tell(BatchCommitted(len(writes), committed, seconds))
         return results
 
     def tell(self, pending: Pending, answer: Answer) -> None:
         """Give a write its answer; an error in the taker must not harm the other takers."""
         try:
             pending.done(pending.about, pending.write, answer)
-        except Exception:
-            _logger.exception(_DROPPED, pending.write.record.run_id)
+        except Exception as error:
+            self.drop(pending, error)
+
+    def drop(self, pending: Pending, error: Exception) -> None:
+        """Log an error of a write's taker, which must not harm the other takers."""
+        run_id = pending.write.record.run_id
+        self.log.error("an answer for run %s was dropped", run_id, run_id=run_id, error=error)
 
 
 def _resolve(answer: asyncio.Future[Result], _: Write, result: Answer) -> None:

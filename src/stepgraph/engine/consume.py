@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from stepgraph.engine.inbox import BATCH, Inbox
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
-from stepgraph.model.fact import Fact, LagAlert, ProcessChanged, ProcessFailed
+from stepgraph.model.fact import (
+    EventsConsumed,
+    Fact,
+    LagAlert,
+    LagMeasured,
+    ProcessChanged,
+    ProcessFailed,
+    QueueCounted,
+    SlotsHeld,
+)
 from stepgraph.model.process_state import ProcessState
 from stepgraph.model.slot import group_of
+from stepgraph.ports.backlog import Waiting
 from stepgraph.ports.clock import Clock, pause_seconds
+from stepgraph.ports.log import Log
 
-_logger = logging.getLogger("stepgraph.engine")
 _FIRST_BACK_OFF, _LAST_BACK_OFF = 0.05, 5.0
 
 
@@ -54,11 +63,17 @@ class Consumer:
         clock: Clock,
         *,
         process_name: str,
+        is_split: bool,
         group_count: int,
+        slot_count: int,
         lag_alert: int,
         observe: Callable[[Fact], None] | None,
+        log: Log,
     ) -> None:
-        """Consume as `name`, in `group_count` groups of slots; `lag_alert` is in microseconds."""
+        """Consume as `name`, in `group_count` groups of slots; `lag_alert` is in microseconds.
+
+        Where the work can be split (`is_split`), each group is a process with its number.
+        """
         self.name = name
         self.workflow = workflow
         self.inbox = inbox
@@ -66,11 +81,31 @@ class Consumer:
         self.handler: Handler | None = None
         self.receivers: list[Receiver] = []
         self._process_name = process_name
+        self._is_split = is_split
         self._clock = clock
         self._lag_alert = lag_alert
+        self._lag = 0
         self._is_alerted = False
         self._observe = observe
         self._states: dict[int, ProcessState] = {}
+        self._groups = tuple(group_of(slot, group_count, slot_count) for slot in range(slot_count))
+        names = {group: self.process_name(group) for group in self._groups}
+        self._processes = tuple(names[group] for group in self._groups)
+        self._log = log.about(workflow, process_name)
+        self._loop = asyncio.get_running_loop()
+        self._ended: dict[str, list[float]] = {name: [] for name in names.values()}
+        self._has_ended = False
+        if observe is not None:
+            inbox.on_finish = self._finished
+
+    @property
+    def is_observed(self) -> bool:
+        """Return whether anybody is told of this consumer."""
+        return self._observe is not None
+
+    def process_of(self, slot: int) -> str:
+        """Return the process that works on a slot."""
+        return self._processes[slot]
 
     def start(self, tasks: Tasks) -> None:
         """Consume in the background until the tasks are closed."""
@@ -82,18 +117,19 @@ class Consumer:
         back_off = _FIRST_BACK_OFF
         while True:
             batch = await self.inbox.take(BATCH)
-            self._look_at_lag(batch[0])
+            self._look_at(batch)
             try:
                 if self.handler is not None:
                     await self.handler.handle(batch)
             except UnavailableError as error:
-                self._fail(error)
+                self._log.warning("consumer %s backs off", self.name, error=error)
+                self._fail(batch, error)
                 await pause_seconds(back_off)
                 back_off = min(_LAST_BACK_OFF, back_off * 2)
                 self.wake()
             except Exception as error:
-                _logger.exception("consumer %s failed; its work comes again", self.name)
-                self._fail(error)
+                self._log.error("consumer %s failed; its work comes again", self.name, error=error)
+                self._fail(batch, error)
                 for work in batch:
                     self.inbox.release(work)
                 await pause_seconds(back_off)
@@ -102,37 +138,93 @@ class Consumer:
             else:
                 back_off = _FIRST_BACK_OFF
 
-    def _fail(self, error: Exception) -> None:
-        _logger.warning("consumer %s backs off: %s", self.name, error)
+    def _fail(self, batch: list[Work], error: Exception) -> None:
         if self._observe is not None:
-            self._observe(ProcessFailed(self.workflow, self._process_name, type(error).__name__))
+            process = self._processes[batch[0].slot]
+            self._observe(ProcessFailed(self.workflow, process, type(error).__name__))
 
-    def _look_at_lag(self, oldest: Work) -> None:
-        """Raise the alert while the oldest work is older than it should be."""
-        if not self._lag_alert:
-            return
-        lag = self._clock.microseconds() - oldest.due_at if oldest.due_at else 0
-        is_late = lag > self._lag_alert
+    def _look_at(self, batch: list[Work]) -> None:
+        """Measure how late the oldest work of a batch is, and from when on each is worked on."""
+        oldest = batch[0].due_at
+        if self._observe is not None:
+            now = self._loop.time()
+            for work in batch:
+                work.started_at = now
+        if self._lag_alert or self._observe is not None:
+            self._measured(max(0, self._clock.microseconds() - oldest) if oldest else 0)
+
+    def look_at_queue(self, next_due: int | None) -> None:
+        """Know the due instant of the oldest row: what is not in hand yet may be late, too.
+
+        While only what is in hand is due, the lag stays what it was when that arrived.
+        """
+        now = self._clock.microseconds()
+        in_hand = min((w.due_at for w in self.inbox.in_hand.values() if w.due_at), default=None)
+        if next_due is not None and next_due < (now if in_hand is None else in_hand):
+            self._measured(now - next_due)
+        elif in_hand is None:
+            self._measured(0)
+
+    def _measured(self, lag: int) -> None:
+        """Take a new lag in microseconds; the alert is raised while it is above its limit."""
+        if lag != self._lag:
+            self._lag = lag
+            self._tell_held(lambda process: LagMeasured(self.workflow, process, lag / 1e6))
+        is_late = bool(self._lag_alert) and lag > self._lag_alert
         if is_late is self._is_alerted:
             return
         self._is_alerted = is_late
         if is_late:
-            _logger.warning("%s is %.0f s behind", self.name, lag / 1e6)
+            self._log.warning("%s is %.0f s behind", self.name, lag / 1e6)
+        self._tell_held(lambda process: LagAlert(self.workflow, process, is_late, lag / 1e6))
+
+    def _tell_held(self, fact: Callable[[str], Fact]) -> None:
+        """Tell a fact of each process whose role is held here."""
         if self._observe is not None:
-            self._observe(LagAlert(self.workflow, self._process_name, is_late, lag / 1e6))
+            for group, state in self._states.items():
+                if state is ProcessState.RUNNING:
+                    self._observe(fact(self.process_name(group)))
+
+    def _finished(self, work: Work) -> None:
+        """Note how long some work took; what ends in this turn of the loop is told together."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._loop.call_soon(self._tell_ended)
+        # Numbers alone: a tuple for each would make the garbage collector run more often.
+        self._ended[self._processes[work.slot]].append(self._loop.time() - work.started_at)
+
+    def _tell_ended(self) -> None:
+        self._has_ended = False
+        for process, seconds in self._ended.items():
+            if seconds and self._observe is not None:
+                self._observe(EventsConsumed(self.workflow, process, tuple(seconds)))
+                seconds.clear()
+
+    def counted(self, waiting: Mapping[int, Waiting]) -> None:
+        """Tell how much waits for each process, by slot."""
+
+        def of(process: str) -> QueueCounted:
+            found = [w for slot, w in waiting.items() if self._processes[slot] == process]
+            due, parked = sum(w.due for w in found), sum(w.parked for w in found)
+            return QueueCounted(self.workflow, process, due, parked)
+
+        self._tell_held(of)
 
     def wake(self) -> None:
         """Let every receiver look."""
         for receiver in self.receivers:
             receiver.wake()
 
-    def hold(self, slots: frozenset[int], slot_count: int) -> None:
+    def hold(self, slots: frozenset[int]) -> None:
         """Work on exactly these slots from now on; what is begun on others goes on to its end."""
         gained = slots - frozenset(self.inbox.slots)
         self.inbox.slots = slots
+        if not slots:
+            self._lag, self._is_alerted = 0, False
         for group in range(1, self.group_count + 1):
-            is_held = any(group_of(s, self.group_count, slot_count) == group for s in slots)
-            self._change(group, ProcessState.RUNNING if is_held else ProcessState.IDLE)
+            held = sum(self._groups[slot] == group for slot in slots)
+            self._change(group, ProcessState.RUNNING if held else ProcessState.IDLE)
+            self._tell_slots(group, held)
         if gained:
             self.wake()
 
@@ -162,16 +254,32 @@ class Consumer:
         """Say that this consumer is no more."""
         for group in range(1, self.group_count + 1):
             self._change(group, ProcessState.SHUTDOWN)
+            self._tell_slots(group, 0)
 
     def _change(self, group: int, state: ProcessState) -> None:
-        if self._states.get(group) is state:
+        before = self._states.get(group)
+        if before is state:
             return
         self._states[group] = state
+        if self._observe is None:
+            return
+        process = self.process_name(group)
+        self._observe(ProcessChanged(self.workflow, process, state.name))
+        if before is ProcessState.RUNNING:
+            # Whoever holds the role now tells these; what was told here holds no longer.
+            self._observe(LagMeasured(self.workflow, process, 0.0))
+            self._observe(LagAlert(self.workflow, process, is_raised=False, lag_seconds=0.0))
+            self._observe(QueueCounted(self.workflow, process, 0, 0))
+
+    def _tell_slots(self, group: int, held: int) -> None:
         if self._observe is not None:
-            self._observe(ProcessChanged(self.workflow, self.process_name(group), state.name))
+            total = self._groups.count(group)
+            self._observe(SlotsHeld(self.workflow, self.process_name(group), held, total))
 
     def process_name(self, group: int) -> str:
         """Return how people call one group of this consumer."""
+        if not self._is_split:
+            return self._process_name
         return f"{self._process_name}-{group}-of-{self.group_count}"
 
     def processes(self) -> dict[str, ProcessState]:

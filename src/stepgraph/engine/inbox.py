@@ -30,6 +30,7 @@ class Inbox:
         self._left = asyncio.Event()
         self._has_room: list[Callable[[], None]] = []
         self.is_asked_for_room = True
+        self.on_finish: Callable[[Work], None] | None = None
         self.is_closed = False
 
     @property
@@ -102,6 +103,8 @@ class Inbox:
         """Drop work whose effect is stored, or that had none to have."""
         self.leave(work)
         work.source.left(work, is_finished=True)
+        if self.on_finish is not None:
+            self.on_finish(work)
 
     async def left(self) -> None:
         """Wait until some work leaves."""

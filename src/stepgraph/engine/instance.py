@@ -8,22 +8,27 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from stepgraph.engine.awaiting import Awaiting
+from stepgraph.engine.backlog import BacklogCounter
 from stepgraph.engine.commit import Committer
+from stepgraph.engine.consume import Consumer
 from stepgraph.engine.membership import Membership
+from stepgraph.engine.observers import Observers
 from stepgraph.engine.queue_reader import QueueReader
 from stepgraph.engine.row_mover import RowMover
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.threads import Threads
 from stepgraph.errors import NotOpenError
-from stepgraph.model.fact import Fact, RunMoved
+from stepgraph.model.fact import RunMoved, RunsMoved
 from stepgraph.model.queue import QueueRow
 from stepgraph.model.write import Write
 from stepgraph.ports.backend import Backend, HasRecordStore, HasRoleScheduler
+from stepgraph.ports.backlog import HasBacklog
 from stepgraph.ports.clock import Clock
 from stepgraph.ports.identity import Identity
+from stepgraph.ports.log import Log
 
 _PULSE_SECONDS = 1.0
 _HINT_SECONDS = 0.005
@@ -39,14 +44,19 @@ class Instance:
         self.identity = Identity()
         self.id = f"{name}/{self.identity.run_id(clock.microseconds())[-12:]}"
         self.loop = asyncio.get_running_loop()
-        self.tasks = Tasks()
+        self.log = Log(instance=self.id)
+        self.observers = Observers(self.log)
+        self.consumers: list[Consumer] = []
+        self.tasks = Tasks(self.log)
         self.threads = Threads()
         self.store = backend.record_store
-        self.observers: list[Callable[[Fact], None]] = []
-        self.committer = Committer(self.store, self._committed, self.observers)
-        self.reader = QueueReader(backend.work_queue, clock, _PULSE_SECONDS)
-        self.mover = RowMover(backend.work_queue, self.tasks, self._expect)
-        self.awaiting = Awaiting(self.store)
+        self.committer = Committer(self.store, self._committed, self.observers.everyone, self.log)
+        self.reader = QueueReader(backend.work_queue, clock, _PULSE_SECONDS, self.log)
+        self.mover = RowMover(backend.work_queue, self.tasks, self._expect, self.log)
+        self.awaiting = Awaiting(self.store, self.log)
+        self.counter: BacklogCounter | None = None
+        if isinstance(backend, HasBacklog):
+            self.counter = BacklogCounter(backend.backlog, clock, lambda: self.consumers, self.log)
         self._backends: list[Backend] = []
         self._memberships: dict[int, Membership] = {}
         self._hint_timer: asyncio.TimerHandle | None = None
@@ -60,6 +70,8 @@ class Instance:
         self.tasks.start(self.reader.fetch(), "fetch queue rows")
         self.tasks.start(self.reader.pulse(), "pulse")
         self.tasks.start(self.awaiting.run(), "look up awaited runs")
+        if self.counter is not None:
+            self.tasks.start(self.counter.run(), "count the queue")
 
     async def open_backend(self, backend: Backend) -> None:
         """Open a backend once."""
@@ -72,7 +84,7 @@ class Instance:
         found = self._memberships.get(id(backend))
         if found is None:
             await self.open_backend(backend)
-            found = Membership(backend.role_scheduler, self.id, self.tasks)
+            found = Membership(backend.role_scheduler, self.id, self.tasks, self.log)
             self._memberships[id(backend)] = found
             await found.start()
         return found
@@ -104,11 +116,6 @@ class Instance:
         self.reader.wake_all()
         self._hint_soon()
 
-    def observe(self, fact: Fact) -> None:
-        """Tell every observer a fact."""
-        for observe in self.observers:
-            observe(fact)
-
     def _committed(self, writes: Sequence[Write]) -> None:
         """Hand what was committed to whoever here goes on with it, and hint at the rest."""
         now = self.clock.microseconds()
@@ -125,22 +132,30 @@ class Instance:
                 else:
                     self.reader.expect(row.due_at)
         self.awaiting.committed(writes)
-        if self.observers:
+        if self.observers.by_workflow:
             self._tell_moves(writes)
         if is_elsewhere:
             self._hint_soon()
 
     def _tell_moves(self, writes: Sequence[Write]) -> None:
+        found: dict[str, list[RunMoved]] = {name: [] for name in self.observers.by_workflow}
         for write in writes:
             history = write.history
-            if history is not None and history.attempt == 0:
-                record = write.record
-                moved = RunMoved(
+            record = write.record
+            if history is None or history.attempt or record.workflow not in found:
+                continue
+            failure = history.failure
+            found[record.workflow].append(
+                RunMoved(
                     record.workflow, record.run_id, record.version, record.status,
                     record.run_state, history.previous_run_state,
-                )  # fmt: skip
-                for observe in self.observers:
-                    observe(moved)
+                    "" if failure is None else failure.error_type,
+                    record.created_at, history.at, record.meta.trace_parent,
+                )
+            )  # fmt: skip
+        for workflow, moves in found.items():
+            if moves:
+                self.observers.by_workflow[workflow].tell(RunsMoved(workflow, tuple(moves)))
 
     def _hint_soon(self) -> None:
         if self.backend.hints is not None and self._hint_timer is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,9 +13,9 @@ from stepgraph.model.assignment import assign
 from stepgraph.model.slot import group_of
 from stepgraph.model.topic import slot_role
 from stepgraph.ports.clock import elapsed_seconds
+from stepgraph.ports.log import Log
 from stepgraph.ports.role_scheduler import Lease, RoleScheduler, Standing
 
-_logger = logging.getLogger("stepgraph.engine")
 _NEWCOMER_SECONDS = 10.0
 _PREFERENCE_SECONDS = 2.0
 _MARGIN = 0.8  # the part of the lease's time for which its holder trusts it
@@ -38,8 +37,9 @@ class Membership:
     of them win. A holder stops trusting its lease before anybody else may take its roles.
     """
 
-    def __init__(self, scheduler: RoleScheduler, instance_id: str, tasks: Tasks) -> None:
+    def __init__(self, scheduler: RoleScheduler, instance_id: str, tasks: Tasks, log: Log) -> None:
         """Join through `scheduler` when started."""
+        self._log = log
         self._scheduler = scheduler
         self._instance_id = instance_id
         self._tasks = tasks
@@ -71,7 +71,7 @@ class Membership:
             await self._describe()
             await self._renew()
         except UnavailableError as error:
-            _logger.warning("roles are not to be had yet: %s", error)
+            self._log.warning("roles are not to be had yet", error=error)
 
     async def unseat(self, names: list[str]) -> None:
         """Give up every role of these consumers; their work has ended."""
@@ -85,7 +85,8 @@ class Membership:
             await self._lease.free(roles)
             await self._describe()
         except UnavailableError as error:
-            _logger.warning("roles could not be freed; they end with the lease: %s", error)
+            text = "roles could not be freed; they end with the lease"
+            self._log.warning(text, error=error)
 
     async def close(self) -> None:
         """End the membership."""
@@ -144,7 +145,7 @@ class Membership:
             try:
                 await self._renew()
             except UnavailableError as error:
-                _logger.warning("the lease cannot be renewed: %s", error)
+                self._log.warning("the lease cannot be renewed", error=error)
                 await self._look_at_deadline()
 
     async def _look_at_deadline(self) -> None:
@@ -157,13 +158,13 @@ class Membership:
             if slots and seat is not None:
                 lost = frozenset(slots)
                 slots.clear()
-                seat.consumer.hold(frozenset(), seat.slot_count)
+                seat.consumer.hold(frozenset())
                 seat.consumer.lose(lost, "role lost")
         try:
             self._lease = await self._scheduler.join(self._instance_id)
             await self._describe()
         except UnavailableError as error:
-            _logger.warning("joining again failed: %s", error)
+            self._log.warning("joining again failed", error=error)
 
     async def _renew(self) -> None:
         if self._lease is None:
@@ -217,7 +218,7 @@ class Membership:
                 if epoch is not None:
                     self._held[name][slot] = epoch
                     self._free_since.pop(slot_role(name, slot), None)
-            seat.consumer.hold(frozenset(self._held[name]), seat.slot_count)
+            seat.consumer.hold(frozenset(self._held[name]))
 
     def _candidates(self, standing: Standing) -> Mapping[str, list[str]]:
         """Return who can hold each group of slots; newcomers count only after a while."""
@@ -238,7 +239,7 @@ class Membership:
         """Finish what is in hand of these slots, then free their roles."""
         name = seat.consumer.name
         try:
-            seat.consumer.hold(frozenset(self._held.get(name, ())) - slots, seat.slot_count)
+            seat.consumer.hold(frozenset(self._held.get(name, ())) - slots)
             seat.consumer.inbox.drop_ready(slots)
             try:
                 async with asyncio.timeout(seat.drain_seconds):
@@ -250,7 +251,7 @@ class Membership:
             if self._lease is not None:
                 await self._lease.free([slot_role(name, slot) for slot in slots])
         except UnavailableError as error:
-            _logger.warning("roles of %s could not be freed yet: %s", name, error)
+            self._log.warning("roles of %s could not be freed yet", name, error=error)
         finally:
             self._draining.discard(name)
 

@@ -14,6 +14,7 @@ from stepgraph.engine.instance import Instance
 from stepgraph.engine.moves import Moves
 from stepgraph.engine.planner import Planner
 from stepgraph.engine.timetable import Timetable
+from stepgraph.engine.tracing import Tracing
 from stepgraph.engine.transition import Call, Transition
 from stepgraph.engine.trigger import Wish
 from stepgraph.model.instant import to_microseconds
@@ -125,6 +126,7 @@ def callbacks_of(
     *,
     moves: Moves,
     resources: Mapping[str, object],
+    tracing: Tracing | None,
 ) -> Callbacks:
     """Return what delivers callbacks to the runs of a workflow."""
     listeners = [
@@ -152,6 +154,7 @@ def callbacks_of(
         clock=instance.clock,
         identity=instance.identity,
         wake=instance.wake_all,
+        tracing=tracing,
         time_limit_seconds=resolve_step_settings(
             deployment.defaults, {}
         ).time_limit.total_seconds(),

@@ -27,6 +27,7 @@ from stepgraph.engine.receivers.stream import StreamReceiver
 from stepgraph.engine.row_plan import RowPlan
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.timetable import Timetable
+from stepgraph.engine.tracing import Tracing, traced
 from stepgraph.engine.transition import Transition
 from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
@@ -55,6 +56,7 @@ class Plan:
         callbacks: Callbacks,
         workflow: Any,
         timetable: Timetable | None,
+        tracing: Tracing | None,
     ) -> None:
         """Plan for `definition`; `resources` fill its functions' parameters."""
         self.slot_counts: dict[str, int] = {}
@@ -68,8 +70,8 @@ class Plan:
         self._callbacks = callbacks
         self._workflow = workflow
         self._timetable = timetable
-        self._observers = deployment.settings.observers
-        self._observe = instance.observe if self._observers else None
+        self._observe = instance.observers.teller(definition.name)
+        self._tracing = tracing
 
     async def consumers(self) -> list[Consumer]:
         """Return all consumers, not started.
@@ -97,10 +99,12 @@ class Plan:
             transition_of=self.transition,
             timetable=self._timetable,
             is_anybody_able=partial(self._membership.is_anybody_able, self._definition.name),
+            tracing=self._tracing,
         )
         found: list[Consumer] = []
         for row in plan.rows():
-            consumer = self._consumer(row.consumer, row.process, row.settings)
+            is_split = row.source is not None
+            consumer = self._consumer(row.consumer, row.process, row.settings, is_split=is_split)
             tools = RowTools(
                 store=self._instance.store,
                 queue=self._instance.backend.work_queue,
@@ -111,6 +115,8 @@ class Plan:
                 clock=self._instance.clock,
                 identity=self._instance.identity,
                 observe=self._observe,
+                process_of=consumer.process_of,
+                log=self._instance.log.about(self._definition.name, row.process),
             )
             name = (self._definition.name, row.process)
             consumer.handler = RowHandler(name, row.performer, row.settings, tools)
@@ -130,12 +136,15 @@ class Plan:
             queue=self._instance.backend.work_queue,
             clock=self._instance.clock,
             tasks=self._tasks,
+            log=self._instance.log.about(self._definition.name, consumer.name),
             slot_count=self._instance.store.slot_count,
             consume_lag=to_microseconds(settings.consume_lag),
             is_spread=settings.parallel_count > 1,
         )
 
-    def _consumer(self, name: str, process_name: str, settings: StepSettings) -> Consumer:
+    def _consumer(
+        self, name: str, process_name: str, settings: StepSettings, *, is_split: bool = False
+    ) -> Consumer:
         slot_count = self._instance.store.slot_count
         self.slot_counts[name] = slot_count
         consumer = Consumer(
@@ -144,12 +153,15 @@ class Plan:
             Inbox(settings.concurrency + 3 * BATCH),
             self._instance.clock,
             process_name=process_name,
+            is_split=is_split,
             group_count=min(settings.parallel_count, slot_count),
+            slot_count=slot_count,
             lag_alert=to_microseconds(settings.lag_alert),
             observe=self._observe,
+            log=self._instance.log,
         )
         add = partial(QueueReceiver, name, consumer.inbox)
-        self._instance.reader.add(name, add)
+        self._instance.reader.add(name, add, consumer.look_at_queue)
         receiver = self._instance.reader.receiver(name)
         if receiver is not None:
             consumer.receivers.append(receiver)
@@ -160,7 +172,7 @@ class Plan:
         settings = resolve_step_settings(self._deployment.defaults, handler.options)
         name = step_topic(definition.name, handler.status.value)
         process = f"{handler.status.name}-consumer"
-        consumer = self._consumer(name, process, settings)
+        consumer = self._consumer(name, process, settings, is_split=True)
         transition = self.transition(handler, settings, name)
         tools = Tools(
             store=instance.store,
@@ -172,8 +184,12 @@ class Plan:
                 self._membership.other_fingerprints, definition.name, name, definition.fingerprint
             ),
             postpone=partial(self._postpone, consumer.inbox),
+            process_of=consumer.process_of,
+            log=instance.log.about(definition.name, process),
         )
-        consumer.handler = StepHandler(process, definition.name, transition, tools)
+        consumer.handler = StepHandler(definition.name, transition, tools)
+        if self._tracing is not None:
+            consumer.handler.run = traced(self._tracing, transition, consumer.process_of)
         if self._deployment.stream_backend is not None:
             self._listen(consumer, handler, settings)
         return consumer
@@ -220,7 +236,12 @@ class Plan:
         def open_receiver(slots: tuple[int, ...]) -> Any:
             return streamer.open_receiver(consumer.name, consumer.name, slots)
 
-        stream = StreamReceiver(consumer.inbox, open_receiver, self._tasks)
+        stream = StreamReceiver(
+            consumer.inbox,
+            open_receiver,
+            self._tasks,
+            self._instance.log.about(self._definition.name, consumer.name),
+        )
         stuck_after = self._deployment.settings.stuck_after
         slot_count = self._instance.store.slot_count
         query = LostQuery(self._definition.name, handler.status.value, (), slot_count, 0)
@@ -233,6 +254,7 @@ class Plan:
             stuck_after=to_microseconds(stuck_after),
             period_seconds=max(1.0, min(60.0, stuck_after.total_seconds())),
             limit=settings.concurrency,
+            log=self._instance.log.about(self._definition.name, consumer.name),
         )
         self._tasks.start(lost.run(), f"look for lost runs of {consumer.name}")
         consumer.receivers += [stream, lost]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from stepgraph.engine.receivers.queue import QueueReceiver
@@ -11,9 +10,9 @@ from stepgraph.errors import UnavailableError
 from stepgraph.model.instant import SECOND
 from stepgraph.model.queue import QueueRow, Want
 from stepgraph.ports.clock import Clock, pause_seconds
+from stepgraph.ports.log import Log
 from stepgraph.ports.work_queue import WorkQueue
 
-_logger = logging.getLogger("stepgraph.engine")
 _AWAY_SECONDS = 0.2
 
 
@@ -24,23 +23,32 @@ class QueueReader:
     next due instant of every consumer, is the truth: losing every hint costs latency only.
     """
 
-    def __init__(self, queue: WorkQueue, clock: Clock, pulse_seconds: float) -> None:
+    def __init__(self, queue: WorkQueue, clock: Clock, pulse_seconds: float, log: Log) -> None:
         """Read `queue`, by `clock`, with a pulse at least every `pulse_seconds`."""
+        self._log = log
         self._queue = queue
         self._clock = clock
         self._pulse_seconds = pulse_seconds
         self.receivers: dict[str, QueueReceiver] = {}
+        self._looks: dict[str, Callable[[int | None], None]] = {}
         self._asked = asyncio.Event()
         self._stirred = asyncio.Event()
         self._next_due: int | None = None
 
-    def add(self, consumer: str, make: Callable[[Callable[[], None]], QueueReceiver]) -> None:
-        """Read for one more consumer."""
+    def add(
+        self,
+        consumer: str,
+        make: Callable[[Callable[[], None]], QueueReceiver],
+        look: Callable[[int | None], None],
+    ) -> None:
+        """Read for one more consumer; each pulse tells `look` when its next row is due."""
         self.receivers[consumer] = make(self._asked.set)
+        self._looks[consumer] = look
 
     def remove(self, consumer: str) -> None:
         """Read no more for a consumer."""
         self.receivers.pop(consumer, None)
+        self._looks.pop(consumer, None)
 
     def receiver(self, consumer: str) -> QueueReceiver | None:
         """Return the receiver of a consumer that runs here."""
@@ -74,7 +82,7 @@ class QueueReader:
         try:
             rows = await self._queue.due([w for _, w in wants], self._clock.microseconds())
         except UnavailableError as error:
-            _logger.warning("the queue cannot be read, trying again: %s", error)
+            self._log.warning("the queue cannot be read, trying again", error=error)
             for receiver, _ in wants:
                 receiver.failed()
             await pause_seconds(_AWAY_SECONDS)
@@ -94,7 +102,7 @@ class QueueReader:
             try:
                 await self._beat()
             except UnavailableError as error:
-                _logger.warning("the pulse cannot read the queue, trying again: %s", error)
+                self._log.warning("the pulse cannot read the queue, trying again", error=error)
             await self._sleep()
 
     async def _beat(self) -> None:
@@ -106,6 +114,9 @@ class QueueReader:
         if not consumers:
             return
         instants = await self._queue.next_due(consumers)
+        for name in consumers:
+            if (look := self._looks.get(name)) is not None:
+                look(instants.get(name))
         now = self._clock.microseconds()
         for name, due_at in instants.items():
             if due_at > now:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 from stepgraph.engine.stored_definition import read_stored
 from stepgraph.errors import SchemaError
 from stepgraph.model.blueprint import Blueprint
 from stepgraph.ports.definition_store import DefinitionStore
+from stepgraph.ports.log import Log
 
-_logger = logging.getLogger("stepgraph.engine")
 _LIMIT = 100
 
 
-async def warn_of_others(own: Blueprint, others: Mapping[str, str], store: DefinitionStore) -> None:
+async def warn_of_others(
+    own: Blueprint, others: Mapping[str, str], store: DefinitionStore, log: Log
+) -> None:
     """Log a warning for each release with other objects or another graph that is live too.
 
     `others` are live instances and the fingerprints of their definitions. Two releases side by
@@ -35,7 +36,7 @@ async def warn_of_others(own: Blueprint, others: Mapping[str, str], store: Defin
         else:
             differences = ("nothing is stored about it",)
         if differences:
-            _logger.warning(
+            log.warning(
                 "%s is live with another definition on %s: %s. If no deploy is under way, two"
                 " programs use one name: give one of them another",
                 own.workflow, instances, "; ".join(differences),

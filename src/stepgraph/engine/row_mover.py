@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -10,9 +9,9 @@ from stepgraph.engine.tasks import Tasks
 from stepgraph.errors import UnavailableError
 from stepgraph.model.queue import QueueKey, QueueRow
 from stepgraph.ports.clock import pause_seconds
+from stepgraph.ports.log import Log
 from stepgraph.ports.work_queue import WorkQueue
 
-_logger = logging.getLogger("stepgraph.engine")
 _LIMIT = 500
 _AWAY_SECONDS = 0.2
 Moved: TypeAlias = Callable[[], None]
@@ -21,8 +20,11 @@ Moved: TypeAlias = Callable[[], None]
 class RowMover:
     """One call in flight; what comes meanwhile goes into the next one."""
 
-    def __init__(self, queue: WorkQueue, tasks: Tasks, expect: Callable[[QueueRow], None]) -> None:
+    def __init__(
+        self, queue: WorkQueue, tasks: Tasks, expect: Callable[[QueueRow], None], log: Log
+    ) -> None:
         """Move rows of `queue`; `expect` is told of every row that was put."""
+        self._log = log
         self._queue = queue
         self._tasks = tasks
         self._expect = expect
@@ -43,7 +45,7 @@ class RowMover:
                 try:
                     await self._queue.put([(key, row) for key, row, _ in moves])
                 except UnavailableError as error:
-                    _logger.warning("queue rows cannot be put off, trying again: %s", error)
+                    self._log.warning("queue rows cannot be put off, trying again", error=error)
                     self._moves[:0] = moves
                     await pause_seconds(_AWAY_SECONDS)
                     continue

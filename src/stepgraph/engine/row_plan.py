@@ -22,6 +22,7 @@ from stepgraph.engine.performers.timeout import TimeoutPerformer
 from stepgraph.engine.performers.timer import TimersPerformer
 from stepgraph.engine.places import settings_of
 from stepgraph.engine.timetable import Timetable
+from stepgraph.engine.tracing import Tracing
 from stepgraph.engine.transition import Transition
 from stepgraph.model.options import StepSettings, resolve_step_settings
 from stepgraph.model.topic import (
@@ -67,6 +68,7 @@ class RowPlan:
         transition_of: Callable[[Handler[Any], StepSettings, str], Transition],
         timetable: Timetable | None,
         is_anybody_able: Callable[[str], bool],
+        tracing: Tracing | None,
     ) -> None:
         """Plan for `definition`."""
         self._definition = definition
@@ -79,6 +81,7 @@ class RowPlan:
         self._transition_of = transition_of
         self._timetable = timetable
         self._is_anybody_able = is_anybody_able
+        self._tracing = tracing
         self._settings = replace(resolve_step_settings(deployment.defaults, {}), parallel_count=1)
 
     def rows(self) -> Iterator[Row]:
@@ -128,7 +131,9 @@ class RowPlan:
                 transitions,
                 clock=clock,
                 max_attempts=settings.pause_after_error_count,
-                observe=self._instance.observe if self._deployment.settings.observers else None,
+                process=f"{label}-timeout-consumer",
+                observe=self._instance.observers.teller(name),
+                tracing=self._tracing,
             )
             yield Row(consumer, f"{label}-timeout-consumer", settings, fire)
             find_out = TimersPerformer(
@@ -149,7 +154,9 @@ class RowPlan:
             settings = replace(settings, parallel_count=1)
             caller = Caller(hook, self._resources, self._instance.threads)
             history = self._instance.backend.history_store
-            tell = HookPerformer(self._definition, caller, history, settings.max_attempts)
+            tell = HookPerformer(
+                self._definition, caller, history, settings.max_attempts, self._tracing
+            )
             yield Row(hook_consumer(name, hook.name), f"{hook.name}-hook-consumer", settings, tell)
 
     def _connectors(self) -> Iterator[Row]:
@@ -159,7 +166,9 @@ class RowPlan:
                 self._deployment.defaults, connector.options, "connector"
             )
             caller = Caller(connector, self._resources, self._instance.threads)
-            hand_over = ConnectorPerformer(caller, self._workflow, settings.max_attempts)
+            hand_over = ConnectorPerformer(
+                caller, self._workflow, settings.max_attempts, self._tracing
+            )
             process = f"{connector.name}-connector-to-{name}-consumer"
             source = self._deployment.settings.connectors[connector.name]
             consumer = connector_consumer(name, connector.name)

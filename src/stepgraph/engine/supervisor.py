@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -28,12 +27,13 @@ from stepgraph.engine.release import warn_of_others
 from stepgraph.engine.stored_definition import stored_body
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.timetable import Timetable
+from stepgraph.engine.tracing import Tracing, tracing_of
 from stepgraph.engine.trigger import write_of
 from stepgraph.errors import DefinitionError, UnavailableError
 from stepgraph.model.process_state import ProcessState
 from stepgraph.ports.clock import SystemClock
+from stepgraph.ports.log import Log
 
-_logger = logging.getLogger("stepgraph.engine")
 _STOP_MARGIN_SECONDS = 3.0
 _CANCEL_SECONDS = 2.0
 
@@ -62,6 +62,8 @@ class Supervisor:
         self.default_start = definition.starts[0]
         self.known_statuses = frozenset(definition.graph.statuses)
         self.instance: Instance
+        self.tracing: Tracing | None = None
+        self._log = Log()
         self.moves: Moves
         self.callbacks: Callbacks
         self.timetable: Timetable | None = None
@@ -79,7 +81,9 @@ class Supervisor:
         self.instance = await enter_instance(self.deployment.record_backend, clock, name)
         self._is_open = True
         try:
-            self.instance.observers += [observer.observe for observer in settings.observers]
+            self.instance.observers.add(self.definition.name, settings.observers)
+            self._log = self.instance.log.about(self.definition.name, "")
+            self.tracing = tracing_of(settings.observers, self._log)
             self.moves = Moves(
                 self.announcer, clock, self.instance.identity,
                 instance=self.instance.id, history=settings.history == "full",
@@ -87,7 +91,7 @@ class Supervisor:
             resources = await self._open_resources()
             self.callbacks = callbacks_of(
                 self.definition, self.deployment, self.instance,
-                moves=self.moves, resources=resources,
+                moves=self.moves, resources=resources, tracing=self.tracing,
             )  # fmt: skip
             self.timetable = timetable_of(
                 self.definition, self.instance, resources, partial(write_of, self)
@@ -117,10 +121,11 @@ class Supervisor:
         plan = Plan(
             self.definition, self.deployment, self.instance, membership,
             moves=self.moves, resources=resources, tasks=self._tasks, callbacks=self.callbacks,
-            workflow=self._workflow, timetable=self.timetable,
+            workflow=self._workflow, timetable=self.timetable, tracing=self.tracing,
         )  # fmt: skip
         await self._store_definition()
         self._consumers = await plan.consumers()
+        self.instance.consumers += self._consumers
         await self._adopt()
         if self.timetable is not None:
             await self.timetable.start()
@@ -135,7 +140,7 @@ class Supervisor:
         )
         others = membership.other_releases(self.definition.name, self.definition.fingerprint)
         store = self.instance.backend.definition_store
-        await warn_of_others(blueprint_of(self.definition), others, store)
+        await warn_of_others(blueprint_of(self.definition), others, store, self._log)
 
     async def _store_definition(self) -> None:
         """Keep what this release looks like beside the runs, for whoever acts without its code."""
@@ -157,7 +162,7 @@ class Supervisor:
             )
             if not count:
                 return
-            _logger.info("%d runs of %s now have a step", count, self.definition.name)
+            self._log.info("%d runs of %s now have a step", count, self.definition.name)
 
     async def close(self) -> None:
         """Take no new work, finish what is in hand, stop the rest, free the roles, disconnect."""
@@ -170,13 +175,12 @@ class Supervisor:
             await self._tasks.close()
             for consumer in self._consumers:
                 self.instance.reader.remove(consumer.name)
+                self.instance.consumers.remove(consumer)
                 consumer.shut()
             if self._membership is not None:
                 await self._membership.unseat([consumer.name for consumer in self._consumers])
             await self._resources.aclose()
-            for observer in self.deployment.settings.observers:
-                if observer.observe in self.instance.observers:
-                    self.instance.observers.remove(observer.observe)
+            self.instance.observers.remove(self.definition.name, self.deployment.settings.observers)
             await leave_instance(self.instance)
 
     async def _drain(self) -> None:
@@ -191,9 +195,10 @@ class Supervisor:
                 await self.instance.committer.drained()
         except TimeoutError:
             left = sum(len(consumer.inbox.in_hand) for consumer in self._consumers)
-            _logger.warning("%d runs are left in hand at the stop; others will do them", left)
+            text = "%d runs are left in hand at the stop; others will do them"
+            self._log.warning(text, left)
         except UnavailableError as error:
-            _logger.warning("not everything was committed at the stop: %s", error)
+            self._log.warning("not everything was committed at the stop", error=error)
 
     @property
     def consumer_names(self) -> tuple[str, ...]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any
 
-_logger = logging.getLogger("stepgraph.engine")
+from stepgraph.ports.log import Log
+
+_LOG = Log()
 
 
 class Tasks:
     """A group of tasks that live until they end or the owner closes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Log = _LOG) -> None:
         """Start empty."""
+        self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -35,7 +37,7 @@ class Tasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _logger.error("background task %s ended by an error", task.get_name(), exc_info=error)
+            self._log.error("background task %s ended by an error", task.get_name(), error=error)
 
     async def close(self) -> None:
         """Cancel what still runs and wait until all has ended."""

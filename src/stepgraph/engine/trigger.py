@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from stepgraph.definition import Definition
 from stepgraph.engine.moves import Creation
+from stepgraph.engine.tracing import trace_parent_of
 from stepgraph.errors import CodecError, InputError, RunInProgressError, WorkflowError
 from stepgraph.model.identifier import check_id, shown
 from stepgraph.model.instant import due_after
@@ -63,7 +64,7 @@ def write_of(supervisor: Supervisor, wish: Wish, origin: str) -> Write:
     )
     data = encoded_object(definition, wish.initial)
     due_at = _due_at(wish.after, now)
-    meta = Meta(trace_origin=origin)
+    meta = Meta(trace_origin=origin, trace_parent=trace_parent_of(supervisor.tracing))
     creation = Creation(run_id, foreign_id, number, data, meta, due_at, key is not None)
     return supervisor.moves.created(creation)
 

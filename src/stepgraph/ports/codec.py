@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 import sys
@@ -12,13 +11,14 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from stepgraph.errors import CodecError, DefinitionError, InputError
+from stepgraph.ports.log import Log
 from stepgraph.ports.nesting import DEPTH_LIMIT, can_nest, is_too_deep
 
 T = TypeVar("T")
 WARN_SIZE = 256 * 1024
 MAX_SIZE = 2 * 1024 * 1024
 _ENUM = re.compile(r"(Invalid enum value) .*?( - at `\$[^`]*`)?$", re.DOTALL)
-_logger = logging.getLogger("stepgraph.codec")
+_log = Log("stepgraph.codec")
 
 
 class Codec(Protocol):
@@ -84,7 +84,7 @@ class JSONCodec(Codec):
                 f"the {kind} has {size} bytes as JSON; {MAX_SIZE} fit: store what is large"
                 " elsewhere and keep its name in the object"
             )
-        _logger.warning("a %s has %d bytes as JSON: every commit writes it whole", kind, size)
+        _log.warning("a %s has %d bytes as JSON: every commit writes it whole", kind, size)
 
     def decode(self, data: bytes, as_type: type[T], /) -> T:
         """Decode and validate."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stepgraph.adapters.memory.backlog import MemoryBacklog
 from stepgraph.adapters.memory.census import MemoryCensus
 from stepgraph.adapters.memory.definition_store import MemoryDefinitionStore
 from stepgraph.adapters.memory.event_streamer import MemoryEventStreamer
@@ -32,6 +33,7 @@ class Memory:
         self._members = members
         self.record_store = MemoryRecordStore(storage)
         self.work_queue = MemoryWorkQueue(storage)
+        self.backlog = MemoryBacklog(storage)
         self.history_store = MemoryHistoryStore(storage)
         self.lost_runs = MemoryLostRuns(storage)
         self.census = MemoryCensus(storage)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from typing import Literal
 
+from stepgraph.adapters.sqlite.backlog import SQLiteBacklog
 from stepgraph.adapters.sqlite.census import SQLiteCensus
 from stepgraph.adapters.sqlite.connection import SQLiteFile
 from stepgraph.adapters.sqlite.definition_store import SQLiteDefinitionStore
@@ -19,8 +19,9 @@ from stepgraph.adapters.sqlite.schedule_store import SQLiteScheduleStore
 from stepgraph.adapters.sqlite.timeout_store import SQLiteTimeoutStore
 from stepgraph.adapters.sqlite.work_queue import SQLiteWorkQueue
 from stepgraph.ports.capabilities import Capabilities
+from stepgraph.ports.log import Log
 
-_logger = logging.getLogger("stepgraph.sqlite")
+_log = Log("stepgraph.sqlite")
 
 
 class SQLite:
@@ -43,6 +44,7 @@ class SQLite:
         self._file = file
         self.record_store = SQLiteRecordStore(file, capabilities)
         self.work_queue = SQLiteWorkQueue(file)
+        self.backlog = SQLiteBacklog(file)
         self.history_store = SQLiteHistoryStore(file)
         self.lost_runs = SQLiteLostRuns(file)
         self.census = SQLiteCensus(file)
@@ -62,7 +64,7 @@ class SQLite:
             await self._file.close()
             raise
         if applied:
-            _logger.info("%s: %d schema changes applied", self._file.path, applied)
+            _log.info("%s: %d schema changes applied", self._file.path, applied)
 
     async def close(self) -> None:
         """Close the file."""

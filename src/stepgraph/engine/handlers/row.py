@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias
@@ -18,7 +17,7 @@ from stepgraph.engine.runners import Runner, Runners
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
-from stepgraph.model.fact import AttemptFailed, Fact
+from stepgraph.model.fact import AttemptFailed, Fact, RowParked
 from stepgraph.model.identifier import cut_text
 from stepgraph.model.instant import to_microseconds
 from stepgraph.model.options import StepSettings
@@ -27,10 +26,10 @@ from stepgraph.model.record import Record, RunRef
 from stepgraph.model.write import Committed, Refused, Write
 from stepgraph.ports.clock import Clock
 from stepgraph.ports.identity import Identity
+from stepgraph.ports.log import Log
 from stepgraph.ports.record_store import RecordStore
 from stepgraph.ports.work_queue import WorkQueue
 
-_logger = logging.getLogger("stepgraph.engine")
 _FRESH_SECONDS = 1.0
 
 
@@ -87,6 +86,8 @@ class RowTools(NamedTuple):
     clock: Clock
     identity: Identity
     observe: Callable[[Fact], None] | None
+    process_of: Callable[[int], str]
+    log: Log
 
 
 class RowHandler:
@@ -131,6 +132,7 @@ class RowHandler:
             self._tools.inbox.release(work)
             return
         work.task = runner
+        work.started_at = self._loop.time()
         self._running[work.id] = work
         try:
             record = await self._fresh(work, row)
@@ -144,7 +146,8 @@ class RowHandler:
             while runner is not None and runner.cancelling():
                 runner.uncancel()
         except UnavailableError as error:
-            _logger.warning("%s waits for the store: %s", self.process, error)
+            kind = type(error).__name__  # a user's function may have raised it
+            self._tools.log.warning("%s waits for the store", self.process, error=kind)
             self._tools.inbox.release(work)
         except (Exception, SystemExit) as error:  # whatever the user's function raises
             await self._failed(work, row, error)
@@ -222,13 +225,13 @@ class RowHandler:
 
     def _tell(self, row: QueueRow, attempt: int, error: BaseException) -> None:
         kind = type(error).__name__
-        _logger.warning(
-            "%s failed for run %s (attempt %d): %s", self.process, row.run_id, attempt, kind
-        )
+        self._tools.log.warning(
+            "%s failed for run %s (attempt %d)", self.process, row.run_id or "none yet", attempt,
+            run_id=row.run_id, attempt=attempt, error=kind,
+        )  # fmt: skip
         if self._tools.observe is not None:
-            self._tools.observe(
-                AttemptFailed(self.workflow, row.run_id, self.process, attempt, kind)
-            )
+            process = self._tools.process_of(row.slot)
+            self._tools.observe(AttemptFailed(self.workflow, row.run_id, process, attempt, kind))
 
     async def _park(self, work: Work, row: QueueRow, reason: str) -> None:
         try:
@@ -239,7 +242,10 @@ class RowHandler:
         except UnavailableError:
             self._tools.inbox.release(work)
         else:
-            _logger.error("%s gave up on %s: see the dead letters", self.process, row.id)
+            text = "%s gave up on one of its rows: see the dead letters"
+            self._tools.log.error(text, self.process, run_id=row.run_id)
+            if self._tools.observe is not None:
+                self._tools.observe(RowParked(self.workflow, self._tools.process_of(row.slot)))
             self._tools.inbox.finish(work)
 
     def stop(self, reason: str, slots: frozenset[int] | None = None) -> None:

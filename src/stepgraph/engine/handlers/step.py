@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from stepgraph.engine.commit import Answer, Committer
@@ -15,12 +14,13 @@ from stepgraph.engine.transition import Transition
 from stepgraph.engine.work import Work
 from stepgraph.errors import CodecError, UnavailableError
 from stepgraph.model.fact import AttemptFailed, EventSkipped, Fact
+from stepgraph.model.history import HistoryRow
 from stepgraph.model.record import Record
 from stepgraph.model.write import Committed, Conflict, Refused, Write
 from stepgraph.ports.clock import pause_seconds
+from stepgraph.ports.log import Log
 from stepgraph.ports.record_store import RecordStore
 
-_logger = logging.getLogger("stepgraph.engine")
 _FRESH_SECONDS = 1.0
 _STALE_READ_TRIES = 10
 _STALE_READ_SECONDS = 0.5
@@ -37,16 +37,18 @@ class Tools(NamedTuple):
     observe: Callable[[Fact], None] | None
     is_rolling_out: Callable[[], bool]
     postpone: Callable[[Work], None]
+    process_of: Callable[[int], str]
+    log: Log
 
 
 class StepHandler:
     """Looks runs up, hands them to the transition, and commits what comes of it."""
 
-    def __init__(self, process: str, workflow: str, transition: Transition, tools: Tools) -> None:
-        """Work under the name of a process."""
-        self.process = process
+    def __init__(self, workflow: str, transition: Transition, tools: Tools) -> None:
+        """Work on runs of `workflow`; `run` may be replaced by one that does more around it."""
         self.workflow = workflow
         self._transition = transition
+        self.run: Callable[[Work, Record], Awaitable[Write | None]] = transition.run
         self._tools = tools
         settings = transition.call.settings
         self._time_limit = settings.time_limit.total_seconds()
@@ -92,7 +94,7 @@ class StepHandler:
             work.task = runner
             self._running[work.id] = work
             try:
-                write = await self._transition.run(work, record)
+                write = await self.run(work, record)
             except CodecError as error:
                 write = self._unreadable(work, record, error)
             finally:
@@ -103,22 +105,19 @@ class StepHandler:
             self._tools.inbox.release(work)
             if not work.stop_reason:
                 raise
-            if runner is not None:
-                runner.uncancel()
+            _go_on(runner)
         except UnavailableError:
             self._tools.inbox.release(work)
-        except Exception:
-            _logger.exception(
-                "work on run %s failed in the engine; it comes again", work.ref.run_id
-            )
+        except Exception as error:
+            run_id = work.ref.run_id
+            text = "work on run %s failed in the engine; it comes again"
+            self._tools.log.error(text, run_id, run_id=run_id, error=error)
             self._tools.inbox.release(work)
 
     def _conclude(self, work: Work, runner: Runner, write: Write | None) -> None:
         """Commit what the function's answer means."""
-        if work.stop_reason and runner is not None:
-            # The cancellation was ours and is over: the runner goes on.
-            while runner.cancelling():
-                runner.uncancel()
+        if work.stop_reason:
+            _go_on(runner)
         if write is not None:
             self._tools.committer.submit(write, self._committed, work)
         elif not work.is_postponed:
@@ -160,16 +159,21 @@ class StepHandler:
 
     def _drop(self, work: Work, reason: str) -> None:
         """Finish work that leads to nothing."""
-        if self._tools.observe is not None:
-            self._tools.observe(EventSkipped(self.workflow, self.process, reason))
+        self._tell_skip(work, reason)
         if work.key is not None:
             self._tools.committer.finish([work.key])
         self._tools.inbox.finish(work)
+
+    def _tell_skip(self, work: Work, reason: str) -> None:
+        if self._tools.observe is not None:
+            process = self._tools.process_of(work.slot)
+            self._tools.observe(EventSkipped(self.workflow, process, reason))
 
     def _unreadable(self, work: Work, record: Record, error: CodecError) -> Write | None:
         """While another release of the code is live, an object it may have written is not ours."""
         if self._tools.is_rolling_out() and work.row is not None:
             work.is_postponed = True
+            self._tell_skip(work, "unable to unmarshal object")
             self._tools.postpone(work)
             return None
         return self._transition.failed(work, record, error)
@@ -179,9 +183,11 @@ class StepHandler:
         tools = self._tools
         if type(answer) is Committed:
             tools.inbox.finish(work)
-            failure = write.history.failure if write.history is not None else None
-            if failure is not None:
-                self._tell_failure(write, failure.error_type)
+            history = write.history
+            if history is None:
+                self._tell_skip(work, "next value specified skip")
+            elif history.failure is not None:
+                self._tell_failure(work, write.record.run_id, history)
         elif isinstance(answer, Conflict):
             self._drop(work, "another write came first")
         elif isinstance(answer, Refused) and work.record is not None:
@@ -196,20 +202,16 @@ class StepHandler:
         else:
             self._tools.inbox.release(work)
 
-    def _tell_failure(self, write: Write, error_type: str) -> None:
-        record, history = write.record, write.history
-        if history is None:
-            return
-        _logger.warning(
-            "%s of run %s failed (attempt %d): %s",
-            self.process, record.run_id, history.try_number, error_type,
-        )  # fmt: skip
+    def _tell_failure(self, work: Work, run_id: str, history: HistoryRow) -> None:
+        kind = history.failure.error_type if history.failure is not None else ""
+        attempt = history.try_number
+        process = self._tools.process_of(work.slot)
+        text = "%s of run %s failed (attempt %d)"
+        self._tools.log.warning(
+            text, process, run_id, attempt, run_id=run_id, attempt=attempt, error=kind
+        )
         if self._tools.observe is not None:
-            self._tools.observe(
-                AttemptFailed(
-                    self.workflow, record.run_id, self.process, history.try_number, error_type
-                )
-            )
+            self._tools.observe(AttemptFailed(self.workflow, run_id, process, attempt, kind))
 
     def _arm(self) -> None:
         """Look again soon: fine enough for short time limits, rare enough to cost nothing."""
@@ -274,3 +276,9 @@ def _is_about(work: Work, record: Record | None) -> bool:
         and 1 <= record.run_state <= 2
         and record.next != "skipped"
     )
+
+
+def _go_on(runner: Runner) -> None:
+    """Let a runner go on: the cancellation was ours and is over."""
+    while runner is not None and runner.cancelling():
+        runner.uncancel()

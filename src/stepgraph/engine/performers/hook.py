@@ -11,6 +11,7 @@ from stepgraph.engine.announce import ChangeBody
 from stepgraph.engine.caller import Caller
 from stepgraph.engine.handlers.row import Done, Performer
 from stepgraph.engine.snapshot import snapshot_of
+from stepgraph.engine.tracing import Tracing
 from stepgraph.model.change import Change
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.instant import to_datetime
@@ -18,6 +19,7 @@ from stepgraph.model.queue import QueueRow
 from stepgraph.model.record import Record
 from stepgraph.model.run_state import RunState
 from stepgraph.ports.history_store import HistoryStore
+from stepgraph.ports.tracer import TracedCall
 
 _decode = msgspec.json.Decoder(ChangeBody).decode
 
@@ -34,12 +36,14 @@ class HookPerformer(Performer):
         caller: Caller,
         history: HistoryStore,
         max_attempts: int,
+        tracing: Tracing | None,
     ) -> None:
         """Tell the hook that `caller` calls."""
         self.max_attempts = max_attempts
         self._definition = definition
         self._caller = caller
         self._history = history
+        self._tracing = tracing
 
     async def perform(self, row: QueueRow, record: Record | None) -> Done:
         """Call the hook; a run that was pruned has nothing to tell."""
@@ -56,7 +60,16 @@ class HookPerformer(Performer):
             actor=entry.actor if entry is not None else "",
             at=to_datetime(body.at),
         )
-        await self._caller.call(change)
+        if self._tracing is None:
+            await self._caller.call(change)
+            return None
+        name = self._caller.name
+        call = TracedCall(
+            "hook", record.workflow, name, record.run_id, change.run.status.name,
+            f"{name}-hook-consumer", row.attempt + 1, record.meta.trace_parent,
+        )  # fmt: skip
+        with self._tracing.span(call):
+            await self._caller.call(change)
         return None
 
     async def _entry(self, record: Record, version: int) -> HistoryRow | None:

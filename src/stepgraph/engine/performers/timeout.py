@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from stepgraph.definition import TimeoutHandler
 from stepgraph.engine.handlers.row import Done, Move, Performer
 from stepgraph.engine.performers.timer import held, is_visit
+from stepgraph.engine.tracing import Tracing, answering
 from stepgraph.engine.transition import Transition
-from stepgraph.model.fact import Fact, TimerFired
+from stepgraph.model.fact import EventSkipped, Fact, TimerFired
 from stepgraph.model.instant import SECOND, to_microseconds
 from stepgraph.model.outcome import Repeat
 from stepgraph.model.queue import QueueRow
@@ -20,6 +21,7 @@ from stepgraph.model.run_state import RunState
 from stepgraph.ports.clock import Clock
 
 _FIRST_WAIT, _LAST_WAIT = 60 * SECOND, 600 * SECOND
+_LEFT = "record status not in expected state"
 
 
 class TimeoutPerformer(Performer):
@@ -35,19 +37,24 @@ class TimeoutPerformer(Performer):
         *,
         clock: Clock,
         max_attempts: int,
+        process: str,
         observe: Callable[[Fact], None] | None,
+        tracing: Tracing | None,
     ) -> None:
         """Call the timeouts of one status, by their name."""
         self.max_attempts = max_attempts
         self._transitions = transitions
         self._clock = clock
+        self._process = process
         self._observe = observe
+        self._tracing = tracing
 
     async def perform(self, row: QueueRow, record: Record | None) -> Done:
         """Call the function if the run still waits for it."""
         name = row.body.decode()
         found = self._transitions.get(name)
         if found is None or record is None or not is_visit(record, row):
+            self._skip(row, "record not found" if record is None else _LEFT)
             return None
         now = self._clock.microseconds()
         if record.run_state == RunState.PAUSED:
@@ -55,11 +62,19 @@ class TimeoutPerformer(Performer):
             return Move(replace(row, due_at=now + wait, attempt=0), still_waits=_is_paused)
         if self._observe is not None:
             self._observe(TimerFired(record.workflow, name, max(0, now - row.due_at) / SECOND))
-        write, answer = await found[1].answer(record, finished=(row.key,))
+        call = found[1].call
+        attempt = row.attempt + 1
+        with answering(self._tracing, call, record, self._process, attempt) as ending:
+            write, answer = await found[1].answer(record, finished=(row.key,))
+            ending.wrote(call, write, "Skip")
         if write is not None and isinstance(answer, Repeat):
             again = replace(row, due_at=now + to_microseconds(answer.after), attempt=0)
             return replace(write, enqueue=(*write.enqueue, again))
         return write
+
+    def _skip(self, row: QueueRow, reason: str) -> None:
+        if self._observe is not None:
+            self._observe(EventSkipped(row.workflow, self._process, reason))
 
     def give_up(self, row: QueueRow, record: Record | None, error: BaseException) -> Done:
         """Hold the run; the row waits, and is worked on afresh when the run is resumed."""

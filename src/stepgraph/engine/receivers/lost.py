@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
 from stepgraph.engine.inbox import Inbox
 from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
 from stepgraph.ports.clock import Clock
+from stepgraph.ports.log import Log
 from stepgraph.ports.lost_runs import LostQuery, LostRuns
-
-_logger = logging.getLogger("stepgraph.engine")
 
 
 class LostReceiver:
@@ -34,6 +32,7 @@ class LostReceiver:
         stuck_after: int,
         period_seconds: float,
         limit: int,
+        log: Log,
     ) -> None:
         """Look for what `query` names."""
         self.inbox = inbox
@@ -44,6 +43,7 @@ class LostReceiver:
         self._stuck_after = stuck_after
         self._period_seconds = period_seconds
         self._limit = limit
+        self._log = log
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -63,7 +63,7 @@ class LostReceiver:
                 try:
                     await self._look()
                 except UnavailableError as error:
-                    _logger.warning("lost runs cannot be looked for, trying again: %s", error)
+                    self._log.warning("lost runs cannot be looked for, trying again", error=error)
 
     async def _look(self) -> None:
         low_water = await self._low_water()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -21,9 +20,9 @@ from stepgraph.model.record import RunRef
 from stepgraph.model.slot import slot_of
 from stepgraph.ports.clock import Clock, pause_seconds
 from stepgraph.ports.connector import Connector, ConnectorEvent, ConnectorReceiver, check_event
+from stepgraph.ports.log import Log
 from stepgraph.ports.work_queue import WorkQueue
 
-_logger = logging.getLogger("stepgraph.engine")
 _FIRST_AWAY, _LAST_AWAY = 0.5, 30.0
 _READING_SLOT = 0
 # A row must be in the queue before it can be parked, and must not be worked on in between.
@@ -48,6 +47,7 @@ class SourceReceiver:
         queue: WorkQueue,
         clock: Clock,
         tasks: Tasks,
+        log: Log,
         slot_count: int,
         consume_lag: int,
         is_spread: bool,
@@ -59,6 +59,7 @@ class SourceReceiver:
         self._workflow = workflow
         self._queue = queue
         self._clock = clock
+        self._log = log
         self._slot_count = slot_count
         self._consume_lag = consume_lag
         self._is_spread = is_spread
@@ -99,7 +100,7 @@ class SourceReceiver:
                     self._waiting.clear()
                     await receiver.close()
             except Exception as error:  # a foreign stream can raise anything
-                _logger.warning("%s cannot be read, trying again: %s", self._consumer, error)
+                self._log.warning("%s cannot be read, trying again", self._consumer, error=error)
                 await pause_seconds(away)
                 away = min(_LAST_AWAY, away * 2)
 
@@ -133,7 +134,8 @@ class SourceReceiver:
         )
         await self._queue.put([(None, row)])
         await self._queue.park([row], cut_text(error), now)
-        _logger.error("%s refuses an event, see the dead letters: %s", self._consumer, error)
+        kind = type(error).__name__
+        self._log.error("%s refuses an event, see the dead letters", self._consumer, error=kind)
         self._finish([event])
 
     async def _wait(self) -> None:
@@ -234,7 +236,8 @@ class SourceReceiver:
             try:
                 await receiver.ack(done)
             except Exception as error:  # a foreign stream can raise anything
-                _logger.warning("events could not be acknowledged; they come again: %s", error)
+                text = "events could not be acknowledged; they come again"
+                self._log.warning(text, error=error)
 
 
 def _order_of(event: ConnectorEvent) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from stepgraph.engine.inbox import BATCH, Inbox
@@ -14,8 +13,8 @@ from stepgraph.model.event import Delivery
 from stepgraph.model.record import RunRef
 from stepgraph.ports.clock import pause_seconds
 from stepgraph.ports.event_streamer import EventReceiver
+from stepgraph.ports.log import Log
 
-_logger = logging.getLogger("stepgraph.engine")
 _AWAY_SECONDS = 0.5
 
 
@@ -31,8 +30,10 @@ class StreamReceiver:
         inbox: Inbox,
         open_receiver: Callable[[tuple[int, ...]], asyncio.Future[EventReceiver]],
         tasks: Tasks,
+        log: Log,
     ) -> None:
         """Receive through what `open_receiver` opens for the held slots."""
+        self._log = log
         self.inbox = inbox
         self._open = open_receiver
         self._tasks = tasks
@@ -68,7 +69,7 @@ class StreamReceiver:
                     receiver, self._receiver = self._receiver, None
                     await receiver.close()
             except UnavailableError as error:
-                _logger.warning("the stream cannot be read, trying again: %s", error)
+                self._log.warning("the stream cannot be read, trying again", error=error)
                 await pause_seconds(_AWAY_SECONDS)
             self._changed.set()
 
@@ -118,4 +119,5 @@ class StreamReceiver:
             try:
                 await receiver.ack(deliveries)
             except UnavailableError as error:
-                _logger.warning("events could not be acknowledged; they come again: %s", error)
+                text = "events could not be acknowledged; they come again"
+                self._log.warning(text, error=error)

@@ -14,6 +14,7 @@ Every check gets a `backend` that is open and empty. Tests are coroutines: pytes
 mode runs them.
 """
 
+from stepgraph.testing.conformance.backlog import BacklogSuite
 from stepgraph.testing.conformance.census import CensusSuite
 from stepgraph.testing.conformance.connector import ConnectorSuite
 from stepgraph.testing.conformance.definition_store import DefinitionStoreSuite
@@ -25,6 +26,7 @@ from stepgraph.testing.conformance.timeout_store import TimeoutStoreSuite
 from stepgraph.testing.conformance.work_queue import WorkQueueSuite
 
 __all__ = [
+    "BacklogSuite",
     "CensusSuite",
     "ConnectorSuite",
     "DefinitionStoreSuite",

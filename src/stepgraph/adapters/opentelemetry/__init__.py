@@ -1,0 +1,5 @@
+"""OpenTelemetry: a run's life as one trace."""
+
+from stepgraph.adapters.opentelemetry.observer import OpenTelemetry
+
+__all__ = ["OpenTelemetry"]
