@@ -17,6 +17,7 @@ from stepgraph.adapters.memory.event_streamer import (
 )
 from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
 from stepgraph.adapters.memory.record_store import MemoryRecordStore
+from stepgraph.adapters.memory.retention_store import MemoryRetentionStore
 from stepgraph.adapters.memory.role_scheduler import MemoryLease
 from stepgraph.adapters.memory.timeout_store import MemoryTimeoutStore
 from stepgraph.adapters.memory.work_queue import MemoryWorkQueue
@@ -31,6 +32,7 @@ _PORTS = {
     MemoryTimeoutStore: "timeout_store",
     MemoryDefinitionStore: "definition_store",
     MemoryCensus: "census",
+    MemoryRetentionStore: "retention_store",
 }
 
 

@@ -9,6 +9,7 @@ from stepgraph.testing.conformance import (
     DefinitionStoreSuite,
     EventStreamerSuite,
     RecordStoreSuite,
+    RetentionSuite,
     RoleSchedulerSuite,
     TimeoutStoreSuite,
     WorkQueueSuite,
@@ -18,6 +19,7 @@ from stepgraph.testing.conformance import (
 class TestMemory(
     RecordStoreSuite,
     WorkQueueSuite,
+    RetentionSuite,
     EventStreamerSuite,
     TimeoutStoreSuite,
     RoleSchedulerSuite,

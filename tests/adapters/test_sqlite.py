@@ -16,6 +16,7 @@ from stepgraph.testing.conformance import (
     DefinitionStoreSuite,
     EventStreamerSuite,
     RecordStoreSuite,
+    RetentionSuite,
     RoleSchedulerSuite,
     TimeoutStoreSuite,
     WorkQueueSuite,
@@ -26,6 +27,7 @@ from stepgraph.testing.conformance.make import make_record, make_write
 class TestSQLite(
     RecordStoreSuite,
     WorkQueueSuite,
+    RetentionSuite,
     EventStreamerSuite,
     TimeoutStoreSuite,
     RoleSchedulerSuite,

@@ -21,6 +21,7 @@ from stepgraph.engine.instance import (
 )
 from stepgraph.engine.membership import Membership, Seat
 from stepgraph.engine.moves import Moves
+from stepgraph.engine.performers.retention import plant
 from stepgraph.engine.places import announcer_of, callbacks_of
 from stepgraph.engine.plan import Plan
 from stepgraph.engine.release import warn_of_others
@@ -115,6 +116,9 @@ class Supervisor:
         await self._store_definition()
         self._consumers = await plan.consumers()
         await self._adopt()
+        clock, store = self.instance.clock, self.instance.store
+        queue = self.instance.backend.work_queue
+        await plant(self.definition.name, queue, store.slot_count, clock.microseconds())
         for consumer in self._consumers:
             consumer.start(self._tasks)
         stop_within = self.deployment.settings.stop_within.total_seconds()

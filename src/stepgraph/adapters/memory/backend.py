@@ -8,6 +8,7 @@ from stepgraph.adapters.memory.event_streamer import MemoryEventStreamer
 from stepgraph.adapters.memory.hints import MemoryHints
 from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
 from stepgraph.adapters.memory.record_store import MemoryRecordStore
+from stepgraph.adapters.memory.retention_store import MemoryRetentionStore
 from stepgraph.adapters.memory.role_scheduler import MemoryMembers, MemoryRoleScheduler
 from stepgraph.adapters.memory.storage import MemoryStorage
 from stepgraph.adapters.memory.timeout_store import MemoryTimeoutStore
@@ -32,6 +33,7 @@ class Memory:
         self.record_store = MemoryRecordStore(storage)
         self.work_queue = MemoryWorkQueue(storage)
         self.history_store = MemoryHistoryStore(storage)
+        self.retention_store = MemoryRetentionStore(storage)
         self.lost_runs = MemoryLostRuns(storage)
         self.census = MemoryCensus(storage)
         self.definition_store = MemoryDefinitionStore(storage)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import NamedTuple
 
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.queue import ParkedRow, QueueKey, QueueRow
 from stepgraph.model.record import Record
+from stepgraph.model.tombstone import Tombstone
 from stepgraph.ports.definition_store import StoredBody
+
+
+class TakenName(NamedTuple):
+    """The body of a unique name, and when a run of which workflow took it."""
+
+    body: bytes
+    workflow: str
+    at: int
 
 
 class SlotQueue:
@@ -72,7 +82,8 @@ class MemoryStorage:
         self.open_runs: dict[tuple[str, str], str] = {}
         self.runs_of: dict[tuple[str, str], list[str]] = {}
         self.history: dict[str, list[HistoryRow]] = {}
-        self.unique: dict[tuple[str, str], bytes] = {}
+        self.unique: dict[tuple[str, str], TakenName] = {}
+        self.tombstones: dict[str, Tombstone] = {}
         self.queues: dict[tuple[str, int], SlotQueue] = {}
         self.parked: dict[QueueKey, ParkedRow] = {}
         self.definitions: dict[str, dict[str, StoredBody]] = {}

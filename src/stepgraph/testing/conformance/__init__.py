@@ -2,7 +2,7 @@
 
 Six lines prove an adapter::
 
-    class TestMine(RecordStoreSuite, WorkQueueSuite, EventStreamerSuite, TimeoutStoreSuite):
+    class TestMine(RecordStoreSuite, WorkQueueSuite, RetentionSuite, EventStreamerSuite):
         @pytest.fixture
         async def backend(self, tmp_path):
             backend = Mine(tmp_path)
@@ -19,6 +19,7 @@ from stepgraph.testing.conformance.connector import ConnectorSuite
 from stepgraph.testing.conformance.definition_store import DefinitionStoreSuite
 from stepgraph.testing.conformance.event_streamer import EventStreamerSuite
 from stepgraph.testing.conformance.record_store import RecordStoreSuite
+from stepgraph.testing.conformance.retention import RetentionSuite
 from stepgraph.testing.conformance.role_scheduler import RoleSchedulerSuite
 from stepgraph.testing.conformance.timeout_store import TimeoutStoreSuite
 from stepgraph.testing.conformance.work_queue import WorkQueueSuite
@@ -29,6 +30,7 @@ __all__ = [
     "DefinitionStoreSuite",
     "EventStreamerSuite",
     "RecordStoreSuite",
+    "RetentionSuite",
     "RoleSchedulerSuite",
     "TimeoutStoreSuite",
     "WorkQueueSuite",
