@@ -123,7 +123,7 @@ async def live(harness, sources):
     return run_id
 
 
-async def test_a_word_is_nowhere_after_the_deletion(place):
+async def test_a_word_is_nowhere_after_the_deletion(place, caplog):
     backend, stored = place
     sources = (MemoryConnector(), MemoryConnector())
     options = {"connectors": {"parking": sources[0], "waiting": sources[1]}}
@@ -141,6 +141,7 @@ async def test_a_word_is_nowhere_after_the_deletion(place):
         assert (await harness.workflow.runs.get(run_id)).run_state is RunState.DATA_DELETED
         left = {name: found_in(data) for name, data in stored().items() if found_in(data)}
         assert left == {}
+        assert CANARY not in caplog.text
         # Who asked for it, and what happened when, stays; and a key still starts nothing twice.
         assert b"anna" in b"".join(stored().values())
         assert len(await harness.workflow.runs.attempts(run_id)) == 1

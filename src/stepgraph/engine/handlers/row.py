@@ -239,7 +239,9 @@ class RowHandler:
         except UnavailableError:
             self._tools.inbox.release(work)
         else:
-            _logger.error("%s gave up on %s: see the dead letters", self.process, row.id)
+            # The id of the row may be an outside event's, and so a word about a person.
+            about = f"run {row.run_id}" if row.run_id else "no run"
+            _logger.error("%s gave up on a row of %s: see the dead letters", self.process, about)
             self._tools.inbox.finish(work)
 
     def stop(self, reason: str, slots: frozenset[int] | None = None) -> None:
