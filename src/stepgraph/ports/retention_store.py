@@ -47,10 +47,10 @@ class RetentionStore(Protocol):
         """Delete runs that ended before `before`, each with its history, in one write.
 
         Passed over is a run that is open, whose data is being deleted, whose parent is open, or
-        that a queue row or a dead letter is about (rows of its steps, and announcements of them,
-        do not count: they mean nothing once it has ended). A run that was created under a key
-        leaves a tombstone in the same write, until `key_retention` microseconds after its end:
-        a create of its id is answered with `Exists` from then on.
+        that a queue row or a dead letter is about (rows of its steps, whose id is the run's, and
+        announcements of them do not count: they mean nothing once it has ended). A run that was
+        created under a key leaves a tombstone in the same write, until `key_retention`
+        microseconds after its end: a create of its id is answered with `Exists` from then on.
         """
         ...
 

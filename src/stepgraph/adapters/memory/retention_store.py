@@ -13,7 +13,7 @@ from stepgraph.model.queue import QueueRow
 from stepgraph.model.record import Record
 from stepgraph.model.run_state import RunState
 from stepgraph.model.tombstone import Tombstone
-from stepgraph.model.topic import relay_consumer, step_topics
+from stepgraph.model.topic import relay_consumer
 from stepgraph.ports.retention_store import Position, Pruned, PruneQuery, RetentionStore
 
 _KEPT_STATES = (RunState.REQUESTED_DATA_DELETED,)
@@ -127,9 +127,7 @@ class MemoryRetentionStore(RetentionStore):
 
 def _is_step_work(row: QueueRow) -> bool:
     """Return whether a row announces a step, which an ended run has no use for."""
-    return row.consumer.startswith(step_topics(row.workflow)) or row.consumer == relay_consumer(
-        row.workflow
-    )
+    return row.id == row.run_id or row.consumer == relay_consumer(row.workflow)
 
 
 def _with_object(versions: Sequence[HistoryRow], first: HistoryRow) -> HistoryRow:

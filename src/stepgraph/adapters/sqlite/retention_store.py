@@ -12,10 +12,7 @@ from stepgraph.model.tombstone import Tombstone
 from stepgraph.ports.retention_store import Position, Pruned, PruneQuery, RetentionStore
 
 # The terms of the partial index "queue_about", without which it is not used.
-IS_NO_STEP_WORK = (
-    "queue.consumer <> queue.workflow || '/relay'"
-    " and substr(queue.consumer, length(queue.workflow) + 1, 6) <> '/step/'"
-)
+IS_NO_STEP_WORK = "queue.id <> queue.run_id and queue.consumer <> queue.workflow || '/relay'"
 ENDED = (
     "select run_id, updated_at, run_state, is_keyed,"
     " run_state <> 7"

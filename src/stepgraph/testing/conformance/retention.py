@@ -86,7 +86,7 @@ class RetentionSuite:
     async def test_step_work_of_an_ended_run_keeps_nothing(self, backend: Any) -> None:
         """A row of its step, or its announcement, means nothing any more."""
         record = await put(backend)
-        rows = [make_row(record), make_row(record, consumer="orders/relay")]
+        rows = [make_row(record), make_row(record, consumer="orders/relay", id="r")]
         await backend.work_queue.put([(None, row) for row in rows])
 
         assert await prune(backend) == Pruned(1, None)
@@ -106,7 +106,7 @@ class RetentionSuite:
     async def test_pages_pass_over_what_is_kept(self, backend: Any) -> None:
         """Each batch looks at so many runs, the one that ended first first, and says where."""
         kept = await put(backend, updated_at=NOW)
-        await backend.work_queue.put([(None, make_row(kept, consumer="orders/hook/h"))])
+        await backend.work_queue.put([(None, make_row(kept, consumer="orders/hook/h", id="h"))])
         gone = [await put(backend, updated_at=NOW + n // 2) for n in range(7)]
         counts: list[int] = []
         query = QUERY._replace(limit=2)

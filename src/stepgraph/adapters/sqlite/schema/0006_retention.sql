@@ -15,5 +15,5 @@ create index unique_name_age on unique_name (workflow, at);
 create index run_ended on run (workflow, updated_at, run_id) where is_open = 0;
 -- Step work, which makes nearly all of the queue, is left out: an ended run has no use for it.
 create index queue_about on queue (run_id, foreign_id)
-    where consumer <> workflow || '/relay' and substr(consumer, length(workflow) + 1, 6) <> '/step/';
+    where id <> run_id and consumer <> workflow || '/relay';
 create index dead_letter_about on dead_letter (run_id, foreign_id);
