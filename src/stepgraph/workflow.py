@@ -88,8 +88,8 @@ class Workflow(Generic[O, S]):
 
         When it returns, the run is stored and will go on by itself. `status` is where it starts
         (the first starting status if None), `after` when (a delay, or an aware datetime). All
-        calls with one `idempotency_key` start one run at most and return its id, also after it
-        has ended.
+        calls with one `idempotency_key` start one run at most within `key_retention` after it
+        ended, and return its id, also after it was pruned.
 
         Raises `InputError` before anything is written, `RunInProgressError` if the foreign id has
         an open run, `OutcomeUnknownError` if the store did not answer: repeat with the same key.

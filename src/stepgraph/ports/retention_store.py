@@ -31,7 +31,7 @@ class PruneQuery(NamedTuple):
 class Pruned(NamedTuple):
     """How many were deleted, and where to go on; None when there is nothing further."""
 
-    count: int
+    deleted: int
     after: Position | None
 
 

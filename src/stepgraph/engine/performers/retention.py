@@ -21,7 +21,7 @@ from stepgraph.ports.event_streamer import EventStreamer
 from stepgraph.ports.retention_store import START, Position, Pruned, PruneQuery, RetentionStore
 from stepgraph.ports.work_queue import WorkQueue
 
-LIMIT = 200
+LIMIT = 100  # of keyed runs, some 15 ms of a busy machine
 _PERIOD = to_microseconds(timedelta(days=1))
 _BREATH = to_microseconds(timedelta(milliseconds=100))
 _ROW_ID = "retention"

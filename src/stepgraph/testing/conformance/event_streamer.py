@@ -159,7 +159,7 @@ class EventStreamerSuite:
         count = 0
         for _ in range(10):
             pruned = await backend.event_streamer.prune(query)
-            count += pruned.count
+            count += pruned.deleted
             if pruned.after is None:
                 break
             query = query._replace(after=pruned.after)

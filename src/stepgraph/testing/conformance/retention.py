@@ -112,7 +112,7 @@ class RetentionSuite:
         query = QUERY._replace(limit=2)
         while True:
             pruned = await prune(backend, query)
-            counts.append(pruned.count)
+            counts.append(pruned.deleted)
             if pruned.after is None:
                 break
             query = query._replace(after=pruned.after)
@@ -210,7 +210,7 @@ class RetentionSuite:
         query, counts = QUERY._replace(limit=2), []
         for _ in range(100):
             pruned = await backend.retention_store.prune_history(query)
-            counts.append(pruned.count)
+            counts.append(pruned.deleted)
             if pruned.after is None:
                 break
             query = query._replace(after=pruned.after)
