@@ -111,14 +111,14 @@ async def test_workflows_that_come_and_go_leave_nothing_on_a_shared_instance(tmp
 
         await come_and_go()
         sizes = [len(kept) for kept in vars(membership).values() if isinstance(kept, dict | set)]
-        receivers = len(instance.reader._receivers)
+        receivers = len(instance.reader.receivers)
         for _ in range(20):
             await come_and_go()
 
         assert [
             len(kept) for kept in vars(membership).values() if isinstance(kept, dict | set)
         ] == sizes
-        assert len(instance.reader._receivers) == receivers
+        assert len(instance.reader.receivers) == receivers
         assert len(instance.tasks._tasks) < 10
         assert instance.observers == []
 

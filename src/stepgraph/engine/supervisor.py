@@ -116,9 +116,8 @@ class Supervisor:
         await self._store_definition()
         self._consumers = await plan.consumers()
         await self._adopt()
-        clock, store = self.instance.clock, self.instance.store
-        queue = self.instance.backend.work_queue
-        await plant(self.definition.name, queue, store.slot_count, clock.microseconds())
+        queue, slot_count = self.instance.backend.work_queue, self.instance.store.slot_count
+        await plant(self.definition.name, queue, slot_count, self.instance.clock.microseconds())
         for consumer in self._consumers:
             consumer.start(self._tasks)
         stop_within = self.deployment.settings.stop_within.total_seconds()
