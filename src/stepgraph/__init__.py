@@ -26,7 +26,7 @@ from stepgraph.errors import (
 )
 from stepgraph.model.change import Change
 from stepgraph.model.history_entry import Attempt, HistoryEntry
-from stepgraph.model.options import Backoff
+from stepgraph.model.options import Backoff, Retention
 from stepgraph.model.outcome import Cancel, Outcome, Pause, Repeat, Skip
 from stepgraph.model.problem import Problem
 from stepgraph.model.process_state import ProcessState
@@ -67,6 +67,7 @@ __all__ = [
     "Problem",
     "ProcessState",
     "Repeat",
+    "Retention",
     "Run",
     "RunEndedError",
     "RunInProgressError",

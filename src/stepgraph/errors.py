@@ -7,7 +7,7 @@ WorkflowError
 ├── NotOpenError               the workflow was used outside `async with`
 ├── RunNotFoundError (LookupError)
 ├── RunInProgressError         an open run exists for this foreign id
-├── RunEndedError              the run stopped before it came where the caller waited
+├── RunEndedError              the run stopped before it came where the caller waited, or is pruned
 ├── DeadlineError (TimeoutError)
 ├── NotWaitingError            the run does not wait for this callback
 ├── InvalidRunStateError       the run's present state does not allow what was asked
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stepgraph.model.run import Snapshot
+    from stepgraph.model.run_state import RunState
 
 
 _ID_SHOWN = 255
@@ -74,13 +75,24 @@ class RunInProgressError(WorkflowError):
 
 
 class RunEndedError(WorkflowError):
-    """The run stopped before it came where the caller waited for it."""
+    """The run stopped before it came where the caller waited for it, or is over and pruned.
 
-    def __init__(self, run: Snapshot[Any, Any]) -> None:
+    `run_state` is how it ended. `run` is the run, or None if it was pruned: then it is not known
+    where it has been.
+    """
+
+    def __init__(
+        self, run_id: str, run_state: RunState, run: Snapshot[Any, Any] | None = None
+    ) -> None:
         super().__init__(
-            f"run {run.id} ended as {run.run_state.name} in {run.status.name}"
+            f"run {run_id} ended as {run_state.name} and was pruned:"
+            " where it had been is not kept; ask within the retention of runs"
+            if run is None
+            else f"run {run_id} ended as {run_state.name} in {run.status.name}"
             " without having been where the caller waited for it"
         )
+        self.run_id = run_id
+        self.run_state = run_state
         self.run = run
 
 

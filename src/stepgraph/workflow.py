@@ -23,7 +23,13 @@ from stepgraph.engine.event_key import own_or_event_key
 from stepgraph.engine.snapshot import snapshot_of
 from stepgraph.engine.supervisor import Supervisor
 from stepgraph.engine.trigger import Wish, chunks, origin_of_caller, run_id_of, write_of
-from stepgraph.errors import DeadlineError, NotOpenError, RunEndedError, WorkflowError
+from stepgraph.errors import (
+    DeadlineError,
+    NotOpenError,
+    RunEndedError,
+    RunNotFoundError,
+    WorkflowError,
+)
 from stepgraph.model.problem import Problem
 from stepgraph.model.process_state import ProcessState
 from stepgraph.model.receipt import CallbackReceipt
@@ -85,8 +91,8 @@ class Workflow(Generic[O, S]):
 
         When it returns, the run is stored and will go on by itself. `status` is where it starts
         (the first starting status if None), `after` when (a delay, or an aware datetime). All
-        calls with one `idempotency_key` start one run at most and return its id, also after it
-        has ended.
+        calls with one `idempotency_key` start one run at most within `key_retention` after it
+        ended, and return its id, also after it was pruned.
 
         Raises `InputError` before anything is written, `RunInProgressError` if the foreign id has
         an open run, `OutcomeUnknownError` if the store did not answer: repeat with the same key.
@@ -186,18 +192,21 @@ class Workflow(Generic[O, S]):
 
         Returns the run as it is then, which may be further. Raises `RunNotFoundError`,
         `RunEndedError` if it ended without having been there, and `DeadlineError` past `within`
-        (None waits for ever); the last two carry the run.
+        (None waits for ever); the last two carry the run. Of a run that had a key and was pruned
+        only how it ended is left: that is a `RunEndedError` without the run.
         """
         supervisor = self.opened()
-        record = await self.runs.record(run_id)
+        record = await self._present(run_id)
         waiter = Waiter(record.ref, record)
         wanted = frozenset(int(status) for status in statuses)
         supervisor.instance.awaiting.add(waiter)
         try:
             async with asyncio.timeout(None if within is None else within.total_seconds()):
                 while not _has_come(waiter.record, wanted):
-                    if RunState(waiter.record.run_state).is_finished:
-                        raise RunEndedError(snapshot_of(self.definition, waiter.record))
+                    run_state = RunState(waiter.record.run_state)
+                    if run_state.is_finished:
+                        run = snapshot_of(self.definition, waiter.record)
+                        raise RunEndedError(run_id, run_state, run)
                     waiter.changed.clear()
                     await waiter.changed.wait()
         except TimeoutError as error:
@@ -205,6 +214,17 @@ class Workflow(Generic[O, S]):
         finally:
             supervisor.instance.awaiting.remove(waiter)
         return snapshot_of(self.definition, waiter.record)
+
+    async def _present(self, run_id: str) -> Record:
+        """Return a run as it is stored; raises `RunEndedError` for one that was pruned."""
+        try:
+            return await self.runs.record(run_id)
+        except RunNotFoundError as error:
+            store = self.opened().instance.backend.retention_store
+            (tombstone,) = await store.tombstones([run_id])
+            if tombstone is None or tombstone.workflow != self.name:
+                raise
+            raise RunEndedError(run_id, RunState(tombstone.run_state)) from error
 
     async def start(self) -> None:
         """Connect, open the resources, and start every process. Returns when they run."""

@@ -19,8 +19,10 @@ from stepgraph.adapters.memory.event_streamer import (
 )
 from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
 from stepgraph.adapters.memory.record_store import MemoryRecordStore
+from stepgraph.adapters.memory.retention_store import MemoryRetentionStore
 from stepgraph.adapters.memory.role_scheduler import MemoryLease
 from stepgraph.adapters.memory.schedule_store import MemoryScheduleStore
+from stepgraph.adapters.memory.storage import TakenName
 from stepgraph.adapters.memory.timeout_store import MemoryTimeoutStore
 from stepgraph.adapters.memory.work_queue import MemoryWorkQueue
 from stepgraph.model.write import COMMITTED, Conflict, Exists, InProgress
@@ -37,6 +39,7 @@ _PORTS = {
     MemoryDefinitionStore: "definition_store",
     MemoryCensus: "census",
     MemoryScheduleStore: "schedule_store",
+    MemoryRetentionStore: "retention_store",
 }
 
 
@@ -302,7 +305,7 @@ async def schedule_deletes(self, schedule):
 
 
 async def decision_is_replaced(self, decision):
-    self._storage.unique[(decision.row.scope, decision.row.key)] = decision.row.body
+    self._storage.unique[(decision.row.scope, decision.row.key)] = TakenName(decision.row.body, "", 0)
     return decision
 
 

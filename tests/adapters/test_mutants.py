@@ -5,7 +5,10 @@ import asyncio
 import pytest
 
 from stepgraph.testing import conformance
-from tests.adapters.mutants import MUTANTS
+from tests.adapters.mutants import MUTANTS as FIRST_MUTANTS
+from tests.adapters.retention_mutants import RETENTION_MUTANTS
+
+MUTANTS = FIRST_MUTANTS | RETENTION_MUTANTS
 
 SUITES = [getattr(conformance, name) for name in conformance.__all__]
 CHECKS = [

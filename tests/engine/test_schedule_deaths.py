@@ -201,8 +201,8 @@ async def happens(actions, catch_up):
 async def look(harness, backend):
     """Every slot from the first decided one to now has one decision; each "triggered" has its run."""
     taken = {
-        int(key): decision_of("orders", "tick", int(key), body)
-        for (scope, key), body in backend._storage.unique.items()
+        int(key): decision_of("orders", "tick", int(key), taken_name.body)
+        for (scope, key), taken_name in backend._storage.unique.items()
         if scope == "orders/schedule/tick"
     }
     decided = sorted(slot for slot, _ in taken.items())

@@ -53,8 +53,8 @@ class BlockingWorkflow(Generic[O, S]):
 
         When it returns, the run is stored and will go on by itself. `status` is where it starts
         (the first starting status if None), `after` when (a delay, or an aware datetime). All
-        calls with one `idempotency_key` start one run at most and return its id, also after it
-        has ended.
+        calls with one `idempotency_key` start one run at most within `key_retention` after it
+        ended, and return its id, also after it was pruned.
 
         Raises `InputError` before anything is written, `RunInProgressError` if the foreign id has
         an open run, `OutcomeUnknownError` if the store did not answer: repeat with the same key.
@@ -135,7 +135,8 @@ class BlockingWorkflow(Generic[O, S]):
 
         Returns the run as it is then, which may be further. Raises `RunNotFoundError`,
         `RunEndedError` if it ended without having been there, and `DeadlineError` past `within`
-        (None waits for ever); the last two carry the run.
+        (None waits for ever); the last two carry the run. Of a run that had a key and was pruned
+        only how it ended is left: that is a `RunEndedError` without the run.
         """
         return self._bridge.call(
             lambda workflow: workflow.await_status(run_id, *statuses, within=within)

@@ -253,7 +253,7 @@ class Callbacks:
             inbox_consumer(self._definition.name),
             slot_of(message.foreign_id, self._store.slot_count),
             min(now + _WAIT, body.until),
-            blake2b(name.encode(), digest_size=16).hexdigest(),
+            name,
             self._definition.name,
             message.foreign_id,
             "",
@@ -276,8 +276,9 @@ def is_waiting(listener: Listener, record: Record) -> bool:
 
 
 def _key(message: Message) -> str:
-    """Join foreign id and key injectively."""
-    return f"{len(message.foreign_id)}:{message.foreign_id}{message.key}"
+    """Return a hash of foreign id and key: the callers' words are not kept after the run's data."""
+    joined = f"{len(message.foreign_id)}:{message.foreign_id}{message.key}"
+    return blake2b(joined.encode(), digest_size=16).hexdigest()
 
 
 def _name_of(target: object) -> str:

@@ -77,7 +77,9 @@ class Membership:
         """Give up every role of these consumers; their work has ended."""
         roles = []
         for name in names:
-            self._seats.pop(name, None)
+            seat = self._seats.pop(name, None)
+            for slot in range(seat.slot_count if seat is not None else 0):
+                self._free_since.pop(slot_role(name, slot), None)
             roles += [slot_role(name, slot) for slot in self._held.pop(name, {})]
         if self._lease is None:
             return

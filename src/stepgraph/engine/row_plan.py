@@ -17,6 +17,7 @@ from stepgraph.engine.performers.delete import DeletePerformer
 from stepgraph.engine.performers.hook import HookPerformer
 from stepgraph.engine.performers.inbox import InboxPerformer
 from stepgraph.engine.performers.pull import PullPerformer
+from stepgraph.engine.performers.retention import RetentionPerformer
 from stepgraph.engine.performers.schedule import SchedulePerformer
 from stepgraph.engine.performers.timeout import TimeoutPerformer
 from stepgraph.engine.performers.timer import TimersPerformer
@@ -31,6 +32,7 @@ from stepgraph.model.topic import (
     hook_consumer,
     inbox_consumer,
     pull_consumer,
+    retention_consumer,
     schedule_consumer,
     schedules_consumer,
     timeout_consumer,
@@ -108,6 +110,16 @@ class RowPlan:
             self._definition, self._moves, history, clock, self._settings.max_attempts
         )
         yield Row(delete_consumer(name), "delete-consumer", self._settings, delete)
+        stream = self._deployment.stream_backend
+        prune = RetentionPerformer(
+            name,
+            self._deployment.settings,
+            store=instance.backend.retention_store,
+            queue=instance.backend.work_queue,
+            streamer=stream.event_streamer if stream is not None else None,
+            clock=clock,
+        )
+        yield Row(retention_consumer(name), "retention-consumer", StepSettings(), prune)
 
     def _timeouts(self) -> Iterator[Row]:
         """Two consumers for each status with timeouts: one finds out when, one does."""

@@ -21,6 +21,7 @@ from stepgraph.engine.instance import (
 )
 from stepgraph.engine.membership import Membership, Seat
 from stepgraph.engine.moves import Moves
+from stepgraph.engine.performers.retention import plant
 from stepgraph.engine.places import announcer_of, callbacks_of, timetable_of
 from stepgraph.engine.plan import Plan
 from stepgraph.engine.release import warn_of_others
@@ -129,6 +130,8 @@ class Supervisor:
         await self._adopt()
         if self.timetable is not None:
             await self.timetable.start()
+        queue, slot_count = self.instance.backend.work_queue, self.instance.store.slot_count
+        await plant(self.definition.name, queue, slot_count, self.instance.clock.microseconds())
         for consumer in self._consumers:
             consumer.start(self._tasks)
         stop_within = self.deployment.settings.stop_within.total_seconds()

@@ -23,6 +23,7 @@ Resources: TypeAlias = (
 )
 HistoryPolicy: TypeAlias = Literal["full", "off"]
 _NOTHING = timedelta(0)
+_DAY = timedelta(days=1)
 _CONCURRENCY_LIMIT = 10_000
 
 
@@ -50,6 +51,32 @@ class Backoff:
         exponent = min(attempt - 1, 64)
         longest = min(self.cap.total_seconds(), self.first.total_seconds() * self.factor**exponent)
         return timedelta(seconds=longest * (draw if self.jitter == "full" else 1.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long to keep what is finished; None keeps it for ever.
+
+    `runs` counts from a run's end, `history` from each version and attempt, `events` from the
+    sending of an event that nobody has read. For `runs` and `history` a day is the least: what a
+    commit left in doubt is settled by them.
+    """
+
+    runs: timedelta | None = None
+    history: timedelta | None = None
+    events: timedelta | None = timedelta(days=7)
+
+    def __post_init__(self) -> None:
+        """Refuse what would prune too early."""
+        for name, value, least in (
+            ("runs", self.runs, _DAY),
+            ("history", self.history, _DAY),
+            ("events", self.events, timedelta(minutes=1)),
+        ):
+            if value is not None and (not isinstance(value, timedelta) or value < least):
+                raise DefinitionError(
+                    f"{name}={value!r} must be None or a timedelta of at least {least}"
+                )
 
 
 class TimeoutOptions(TypedDict, total=False):
@@ -98,6 +125,8 @@ class BuildOptions(StepOptions, total=False):
     pause_retry: timedelta | None  # 1 hour; when a run paused by errors is tried again
     stuck_after: timedelta  # 1 minute; when an announced run counts as lost
     history: HistoryPolicy  # "full"
+    retention: Retention  # of finished runs and old history: for ever; of unread events: 7 days
+    key_retention: timedelta  # 400 days; how long keys, and what a pruned run leaves, are kept
     instance: str  # how this process is called; host name and process id
     stop_within: timedelta  # 30 s for stop() and the end of `async with`
 
@@ -128,6 +157,8 @@ class WorkflowSettings:
     pause_retry: timedelta | None = timedelta(hours=1)
     stuck_after: timedelta = timedelta(minutes=1)
     history: HistoryPolicy = "full"
+    retention: Retention = Retention()
+    key_retention: timedelta = timedelta(days=400)
     instance: str = ""
     stop_within: timedelta = timedelta(seconds=30)
 
@@ -185,6 +216,11 @@ def resolve_workflow_settings(build: Mapping[str, Any]) -> WorkflowSettings:
         _check_duration("pause_retry", settings.pause_retry, may_be_zero=True)
     if settings.history not in ("full", "off"):
         raise DefinitionError(f'history={settings.history!r} must be "full" or "off"')
+    if not isinstance(settings.retention, Retention):
+        raise DefinitionError(f"retention={settings.retention!r} must be a Retention(...)")
+    _check_duration("key_retention", settings.key_retention, may_be_zero=False)
+    if settings.key_retention < _DAY:
+        raise DefinitionError(f"key_retention={settings.key_retention!r} must be a day at least")
     return settings
 
 

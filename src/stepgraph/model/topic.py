@@ -8,7 +8,12 @@ def step_topic(workflow: str, status: int) -> str:
 
     It carries the number of the status, so that renaming an enum member moves no position.
     """
-    return f"{workflow}/step/{status}"
+    return f"{step_topics(workflow)}{status}"
+
+
+def step_topics(workflow: str) -> str:
+    """Return what the topics of a workflow's steps begin with."""
+    return f"{workflow}/step/"
 
 
 def relay_consumer(workflow: str) -> str:
@@ -49,6 +54,11 @@ def pull_consumer(workflow: str) -> str:
 def delete_consumer(workflow: str) -> str:
     """Return the consumer of requests to delete data."""
     return f"{workflow}/delete"
+
+
+def retention_consumer(workflow: str) -> str:
+    """Return the consumer that prunes what is older than it is kept."""
+    return f"{workflow}/retention"
 
 
 def connector_consumer(workflow: str, connector: str) -> str:

@@ -12,6 +12,7 @@ from stepgraph.ports.hints import Hints
 from stepgraph.ports.history_store import HistoryStore
 from stepgraph.ports.lost_runs import LostRuns
 from stepgraph.ports.record_store import RecordStore
+from stepgraph.ports.retention_store import RetentionStore
 from stepgraph.ports.role_scheduler import RoleScheduler
 from stepgraph.ports.schedule_store import ScheduleStore
 from stepgraph.ports.timeout_store import TimeoutStore
@@ -52,6 +53,11 @@ class HasRecordStore(Backend, Protocol):
     @property
     def history_store(self) -> HistoryStore:
         """Their history."""
+        ...
+
+    @property
+    def retention_store(self) -> RetentionStore:
+        """What forgets the old ones."""
         ...
 
     @property

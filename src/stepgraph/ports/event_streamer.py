@@ -8,6 +8,7 @@ from typing import Protocol
 
 from stepgraph.model.event import Delivery, Event
 from stepgraph.ports.capabilities import Capabilities
+from stepgraph.ports.retention_store import Pruned, PruneQuery
 
 
 class EventSender(Protocol):
@@ -72,5 +73,13 @@ class EventStreamer(Protocol):
         The position belongs to (topic, name) and survives receivers and processes. Without one a
         receiver starts at the oldest event if the capability `replays` says so, else, or with
         `from_latest`, at the end as it is when this call returns.
+        """
+        ...
+
+    @abstractmethod
+    async def prune(self, query: PruneQuery) -> Pruned:
+        """Forget events sent before `query.before`, also those that somebody has not read.
+
+        A stream that forgets by itself does nothing and returns `Pruned(0, None)`.
         """
         ...

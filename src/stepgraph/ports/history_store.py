@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from stepgraph.model.history import HistoryRow
+from stepgraph.model.record import RunRef
 
 
 class HistoryStore(Protocol):
@@ -23,10 +24,12 @@ class HistoryStore(Protocol):
         ...
 
     @abstractmethod
-    async def scrub(self, run_id: str) -> None:
+    async def scrub(self, run: RunRef) -> None:
         """Blank what is stored about a run outside its record, for good. Idempotent.
 
         Objects, reasons, and the texts of failures in its history; the errors of its dead letters.
-        What happened, when and by whom stays.
+        Queue rows and dead letters of its foreign id that belong to no run (payloads and outside
+        events that came for it) are deleted, unless another run of the foreign id is open: they
+        are that run's then. What happened, when and by whom stays.
         """
         ...

@@ -9,6 +9,7 @@ from stepgraph.adapters.memory.event_streamer import MemoryEventStreamer
 from stepgraph.adapters.memory.hints import MemoryHints
 from stepgraph.adapters.memory.history_store import MemoryHistoryStore, MemoryLostRuns
 from stepgraph.adapters.memory.record_store import MemoryRecordStore
+from stepgraph.adapters.memory.retention_store import MemoryRetentionStore
 from stepgraph.adapters.memory.role_scheduler import MemoryMembers, MemoryRoleScheduler
 from stepgraph.adapters.memory.schedule_store import MemoryScheduleStore
 from stepgraph.adapters.memory.storage import MemoryStorage
@@ -35,6 +36,7 @@ class Memory:
         self.work_queue = MemoryWorkQueue(storage)
         self.backlog = MemoryBacklog(storage)
         self.history_store = MemoryHistoryStore(storage)
+        self.retention_store = MemoryRetentionStore(storage)
         self.lost_runs = MemoryLostRuns(storage)
         self.census = MemoryCensus(storage)
         self.definition_store = MemoryDefinitionStore(storage)

@@ -7,8 +7,40 @@ from collections.abc import Sequence
 
 from stepgraph.model.event import Delivery, Event
 from stepgraph.model.slot import SLOT_COUNT, slot_of
+from stepgraph.model.topic import step_topics
 from stepgraph.ports.capabilities import Capabilities
 from stepgraph.ports.event_streamer import EventReceiver, EventSender, EventStreamer
+from stepgraph.ports.retention_store import Pruned, PruneQuery
+
+
+class MemoryTopic:
+    """The events of one topic by their position; the old ones may be gone."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.events: dict[int, Event] = {}
+        self.end = 0
+
+    def append(self, event: Event) -> None:
+        """Put an event at the end."""
+        self.events[self.end] = event
+        self.end += 1
+
+    @property
+    def start(self) -> int:
+        """Return the oldest position that is still there."""
+        return next(iter(self.events), self.end)
+
+    def drop_before(self, at: int) -> list[int]:
+        """Forget the oldest events, up to one that was sent at `at` or later."""
+        dropped: list[int] = []
+        for position, event in self.events.items():
+            if event.created_at >= at:
+                break
+            dropped.append(position)
+        for position in dropped:
+            del self.events[position]
+        return dropped
 
 
 class MemoryLog:
@@ -16,10 +48,14 @@ class MemoryLog:
 
     def __init__(self) -> None:
         """Start empty."""
-        self.topics: dict[str, list[Event]] = {}
+        self.topics: dict[str, MemoryTopic] = {}
         self.first: dict[tuple[str, str], int] = {}
         self.finished: dict[tuple[str, str], set[int]] = {}
         self.changed = asyncio.Condition()
+
+    def topic(self, name: str) -> MemoryTopic:
+        """Return a topic, made if it is not there."""
+        return self.topics.setdefault(name, MemoryTopic())
 
 
 class MemoryEventStreamer(EventStreamer):
@@ -40,10 +76,23 @@ class MemoryEventStreamer(EventStreamer):
         self, topic: str, name: str, slots: Sequence[int] = (), *, from_latest: bool = False
     ) -> EventReceiver:
         """Return a receiver that goes on where `name` was."""
-        events = self.log.topics.setdefault(topic, [])
-        self.log.first.setdefault((topic, name), len(events) if from_latest else 0)
+        end = self.log.topic(topic).end
+        self.log.first.setdefault((topic, name), end if from_latest else 0)
         self.log.finished.setdefault((topic, name), set())
         return MemoryEventReceiver(self.log, topic, name, tuple(slots) or tuple(range(SLOT_COUNT)))
+
+    async def prune(self, query: PruneQuery) -> Pruned:
+        """Forget old events, and who finished them."""
+        count = 0
+        for name, topic in self.log.topics.items():
+            if not name.startswith(step_topics(query.workflow)):
+                continue
+            dropped = topic.drop_before(query.before)
+            count += len(dropped)
+            for (read, _), finished in self.log.finished.items():
+                if read == name:
+                    finished.difference_update(dropped)
+        return Pruned(count, None)
 
 
 class MemoryEventSender(EventSender):
@@ -56,7 +105,7 @@ class MemoryEventSender(EventSender):
     async def send(self, events: Sequence[Event]) -> None:
         """Append, and wake the receivers."""
         for event in events:
-            self._log.topics.setdefault(event.topic, []).append(event)
+            self._log.topic(event.topic).append(event)
         async with self._log.changed:
             self._log.changed.notify_all()
 
@@ -76,11 +125,12 @@ class MemoryEventReceiver(EventReceiver):
         self._next = log.first[self._key]
 
     def _unread(self, max_events: int) -> list[Delivery]:
-        events = self._log.topics[self._topic]
+        topic = self._log.topic(self._topic)
         finished = self._log.finished[self._key]
         found: list[Delivery] = []
-        while self._next < len(events) and len(found) < max_events:
-            position, event = self._next, events[self._next]
+        self._next = max(self._next, topic.start)
+        while self._next < topic.end and len(found) < max_events:
+            position, event = self._next, topic.events[self._next]
             self._next += 1
             slot = slot_of(event.run_id)
             if slot in self._slots and position not in finished:
@@ -96,15 +146,18 @@ class MemoryEventReceiver(EventReceiver):
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Finish events."""
-        self._log.finished[self._key].update(delivery.position for delivery in deliveries)
+        events = self._log.topic(self._topic).events
+        positions = (delivery.position for delivery in deliveries)
+        self._log.finished[self._key].update(p for p in positions if p in events)
 
     async def low_water(self) -> int | None:
         """Return when the oldest unfinished event of these slots was sent."""
-        events = self._log.topics[self._topic]
+        topic = self._log.topic(self._topic)
         finished = self._log.finished[self._key]
-        for position in range(self._log.first[self._key], len(events)):
-            if position not in finished and slot_of(events[position].run_id) in self._slots:
-                return events[position].created_at
+        for position in range(max(self._log.first[self._key], topic.start), topic.end):
+            event = topic.events[position]
+            if position not in finished and slot_of(event.run_id) in self._slots:
+                return event.created_at
         return None
 
     async def close(self) -> None:

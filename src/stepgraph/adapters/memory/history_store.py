@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from stepgraph.adapters.memory.storage import MemoryStorage
 from stepgraph.model.history import Failure, HistoryRow
 from stepgraph.model.queue import QueueRow
-from stepgraph.model.record import Record
+from stepgraph.model.record import Record, RunRef
 from stepgraph.model.slot import SLOT_COUNT, slot_of
 from stepgraph.ports.history_store import HistoryStore
 from stepgraph.ports.lost_runs import LostQuery, LostRuns
@@ -34,13 +34,26 @@ class MemoryHistoryStore(HistoryStore):
         rows = [row for row in self._storage.history.get(run_id, ()) if row.failure is not None]
         return sorted(rows, key=lambda row: (row.at, row.version, row.attempt))
 
-    async def scrub(self, run_id: str) -> None:
-        """Blank objects and texts."""
-        rows = self._storage.history.get(run_id, [])
+    async def scrub(self, run: RunRef) -> None:
+        """Blank objects and texts, and delete what came for the run."""
+        storage = self._storage
+        rows = storage.history.get(run.run_id, [])
         rows[:] = [replace(row, object=None, reason="", failure=_blank(row)) for row in rows]
-        for key, letter in list(self._storage.parked.items()):
-            if letter.row.run_id == run_id:
-                self._storage.parked[key] = letter._replace(error="")
+        for key, letter in list(storage.parked.items()):
+            if letter.row.run_id == run.run_id:
+                storage.parked[key] = letter._replace(error="")
+        if storage.open_runs.get((run.workflow, run.foreign_id), run.run_id) != run.run_id:
+            return
+        owner = ("", run.workflow, run.foreign_id)
+        for key in [key for key, letter in storage.parked.items() if _owner(letter.row) == owner]:
+            del storage.parked[key]
+        came = [r for q in storage.queues.values() for r in q.rows.values() if _owner(r) == owner]
+        for row in came:
+            storage.finish(row.key)
+
+
+def _owner(row: QueueRow) -> tuple[str, str, str]:
+    return (row.run_id, row.workflow, row.foreign_id)
 
 
 def _blank(row: HistoryRow) -> Failure | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from stepgraph.adapters.memory.storage import MemoryStorage
+from stepgraph.adapters.memory.storage import MemoryStorage, TakenName
 from stepgraph.model.queue import QueueKey
 from stepgraph.model.record import Record, RunRef
 from stepgraph.model.record_filter import Page, RecordFilter
@@ -77,13 +77,17 @@ class MemoryRecordStore(RecordStore):
         unique = self._storage.unique
         if any((row.scope, row.key) in unique for row in write.unique):
             return Conflict(stored)
-        unique.update({(row.scope, row.key): row.body for row in write.unique})
+        workflow, at = write.record.workflow, write.record.updated_at
+        for row in write.unique:
+            unique[(row.scope, row.key)] = TakenName(row.body, workflow, at)
         return None
 
     def _create_refusal(self, write: Write, stored: Record | None) -> Result | None:
         record = write.record
         if stored is not None:
             return COMMITTED if self._has_won(write) else Exists(record.run_id)
+        if record.run_id in self._storage.tombstones:
+            return Exists(record.run_id)
         open_run = self._storage.open_runs.get((record.workflow, record.foreign_id))
         return InProgress(open_run) if open_run is not None and record.is_open else None
 
@@ -141,7 +145,8 @@ class MemoryRecordStore(RecordStore):
 
     async def find_unique(self, scope: str, key: str) -> bytes | None:
         """Return the body of a unique row."""
-        return self._storage.unique.get((scope, key))
+        name = self._storage.unique.get((scope, key))
+        return name.body if name is not None else None
 
     def _matching(self, wanted: RecordFilter) -> Iterable[Record]:
         for record in self._storage.records.values():

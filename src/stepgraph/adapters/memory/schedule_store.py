@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stepgraph.adapters.memory.storage import MemoryStorage
+from stepgraph.adapters.memory.storage import MemoryStorage, TakenName
 from stepgraph.model.schedule import Schedule, SlotDecision, decision_of
 from stepgraph.ports.schedule_store import ScheduleStore
 
@@ -51,5 +51,6 @@ class MemoryScheduleStore(ScheduleStore):
     async def decide(self, decision: SlotDecision) -> SlotDecision:
         """Take the name of the slot, unless it is taken."""
         row = decision.row
-        body = self._storage.unique.setdefault((row.scope, row.key), row.body)
-        return decision_of(decision.workflow, decision.name, decision.slot, body)
+        name = TakenName(row.body, decision.workflow, decision.at)
+        taken = self._storage.unique.setdefault((row.scope, row.key), name)
+        return decision_of(decision.workflow, decision.name, decision.slot, taken.body)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import NamedTuple
 
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.queue import ParkedRow, QueueKey, QueueRow
 from stepgraph.model.record import Record
 from stepgraph.model.schedule import Schedule, ScheduleKey
+from stepgraph.model.tombstone import Tombstone
 from stepgraph.ports.definition_store import StoredBody
+
+
+class TakenName(NamedTuple):
+    """The body of a unique name, and when a run of which workflow took it."""
+
+    body: bytes
+    workflow: str
+    at: int
 
 
 class SlotQueue:
@@ -73,8 +83,9 @@ class MemoryStorage:
         self.open_runs: dict[tuple[str, str], str] = {}
         self.runs_of: dict[tuple[str, str], list[str]] = {}
         self.history: dict[str, list[HistoryRow]] = {}
-        self.unique: dict[tuple[str, str], bytes] = {}
         self.schedules: dict[ScheduleKey, Schedule] = {}
+        self.unique: dict[tuple[str, str], TakenName] = {}
+        self.tombstones: dict[str, Tombstone] = {}
         self.queues: dict[tuple[str, int], SlotQueue] = {}
         self.parked: dict[QueueKey, ParkedRow] = {}
         self.definitions: dict[str, dict[str, StoredBody]] = {}

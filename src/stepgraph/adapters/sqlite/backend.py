@@ -14,6 +14,7 @@ from stepgraph.adapters.sqlite.hints import SQLiteHints
 from stepgraph.adapters.sqlite.history_store import SQLiteHistoryStore, SQLiteLostRuns
 from stepgraph.adapters.sqlite.migrations import migrate
 from stepgraph.adapters.sqlite.record_store import SQLiteRecordStore
+from stepgraph.adapters.sqlite.retention_store import SQLiteRetentionStore
 from stepgraph.adapters.sqlite.role_scheduler import SQLiteRoleScheduler
 from stepgraph.adapters.sqlite.schedule_store import SQLiteScheduleStore
 from stepgraph.adapters.sqlite.timeout_store import SQLiteTimeoutStore
@@ -46,6 +47,7 @@ class SQLite:
         self.work_queue = SQLiteWorkQueue(file)
         self.backlog = SQLiteBacklog(file)
         self.history_store = SQLiteHistoryStore(file)
+        self.retention_store = SQLiteRetentionStore(file)
         self.lost_runs = SQLiteLostRuns(file)
         self.census = SQLiteCensus(file)
         self.definition_store = SQLiteDefinitionStore(file)

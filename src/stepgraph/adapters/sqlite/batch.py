@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain
@@ -78,7 +79,8 @@ FINISH = ManyRows(
     "(consumer = ? and slot = ? and due_at = ? and id = ?)",
     separator=" or ",
 )
-_UNIQUE = "insert into unique_name values (?, ?, ?)"
+_UNIQUE = "insert into unique_name (scope, key, body, workflow, at) values (?, ?, ?, ?, ?)"
+_PRUNED = "select run_id from tombstone where run_id in (select value from json_each(?))"
 UNIQUE_BODY = "select body from unique_name where scope = ? and key = ?"
 LOOKUP = "select " + RECORD_COLUMNS + " from run where run_id = ?"
 _RUN_WRITE_ID = "select write_id from run where run_id = ?"
@@ -93,8 +95,11 @@ def commit_batch(
     results: list[Result] = [COMMITTED] * len(writes)
     won: list[Write] = []
     plain: list[int] = []
+    pruned = _pruned(connection, writes)
     for place, write in enumerate(writes):
-        if write.unique or write.expected_attempt is not None:
+        if pruned and write.record.run_id in pruned:
+            results[place] = Exists(write.record.run_id)
+        elif write.unique or write.expected_attempt is not None:
             _apply_alone(connection, write, place, results, won)
         else:
             plain.append(place)
@@ -115,6 +120,16 @@ def commit_batch(
     FINISH.execute(connection, [*chain.from_iterable([w.finished for w in won]), *finished])
     ENQUEUE.execute(connection, [queue_row(row) for w in won for row in w.enqueue])
     return results
+
+
+def _pruned(connection: sqlite3.Connection, writes: Sequence[Write]) -> set[str]:
+    """Return which of these creates are of runs that were there and have been pruned."""
+    if not writes or writes[0].expected_version:
+        return set()
+    keyed = [write.record.run_id for write in writes if write.record.is_keyed]
+    if not keyed:
+        return set()
+    return {row[0] for row in connection.execute(_PRUNED, (json.dumps(keyed),))}
 
 
 def _apply_chunk(connection: sqlite3.Connection, chunk: Sequence[Write]) -> bool:
@@ -171,7 +186,8 @@ def _apply_alone(
     if not changed:
         results[place] = _lost(connection, write)
         return
-    connection.executemany(_UNIQUE, [(r.scope, r.key, r.body) for r in write.unique])
+    by = (write.record.workflow, write.record.updated_at)
+    connection.executemany(_UNIQUE, [(r.scope, r.key, r.body, *by) for r in write.unique])
     won.append(write)
 
 

@@ -141,6 +141,22 @@ class SQLiteFile:
 
         return await self._run(self._writer, locked)
 
+    async def empty_log(self) -> None:
+        """Move everything out of the write-ahead log and cut it off: old pages are gone then.
+
+        If a reader holds on to an old page for longer than a moment, the log stays as it is.
+        """
+
+        def empty(connection: sqlite3.Connection) -> None:
+            with self._locked():
+                connection.execute("pragma busy_timeout = 100")
+                try:
+                    connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+                finally:
+                    connection.execute("pragma busy_timeout = 5000")
+
+        await self._run(self._writer, empty)
+
     async def _run(self, seat: _Seat, job: Callable[..., T]) -> T:
         if not self._is_open:
             raise UnavailableError(f"{self.path} is closed")
@@ -198,6 +214,8 @@ class SQLiteFile:
         else:
             connection.execute("pragma synchronous = normal")
         connection.execute("pragma wal_autocheckpoint = 0").fetchall()
+        # A log that grew behind a long reader is cut to 64 MiB when it starts again.
+        connection.execute("pragma journal_size_limit = 67108864").fetchall()
         # What was deleted on request must not be readable in free pages.
         connection.execute("pragma secure_delete = on").fetchall()
         connection.execute("pragma cache_size = -65536")

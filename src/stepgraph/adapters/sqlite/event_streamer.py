@@ -13,6 +13,7 @@ from stepgraph.model.event import Delivery, Event
 from stepgraph.model.slot import SLOT_COUNT, slot_of
 from stepgraph.ports.capabilities import Capabilities
 from stepgraph.ports.event_streamer import EventReceiver, EventSender, EventStreamer
+from stepgraph.ports.retention_store import Position, Pruned, PruneQuery
 
 _POLL_SECONDS = 0.5
 _SUBSCRIBE = "insert or ignore into subscription values (?, ?)"
@@ -27,6 +28,10 @@ where topic = ? and name = ? and slot = ? and position > ? order by position lim
 """
 _ACK = "delete from event where position = ? and topic = ? and name = ?"
 _OLDEST = "select min(created_at) from event where topic = ? and name = ? and slot = ?"
+_AGES = (
+    "select position, workflow, created_at from event where position > ? order by position limit ?"
+)
+_FORGET = "delete from event where position = ?"
 _SKIP = "delete from event where topic = ? and name = ?"
 
 
@@ -59,6 +64,20 @@ class SQLiteEventStreamer(EventStreamer):
         receiver = SQLiteEventReceiver(self._file, topic, name, tuple(slots))
         self.waiting.add(receiver)
         return receiver
+
+    async def prune(self, query: PruneQuery) -> Pruned:
+        """Delete old rows, which are what somebody has not read."""
+        names = (query.after.at, query.limit)
+        page = await self._file.read(lambda connection: connection.execute(_AGES, names).fetchall())
+        old = [
+            (position,)
+            for position, workflow, created_at in page
+            if workflow == query.workflow and created_at < query.before
+        ]
+        if old:
+            await self._file.write(lambda connection: connection.executemany(_FORGET, old))
+        is_full = len(page) == query.limit
+        return Pruned(len(old), Position(page[-1][0], "") if is_full else None)
 
 
 class SQLiteEventSender(EventSender):

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from stepgraph.adapters.sqlite.batch import ENQUEUE, RECORD_COLUMNS
 from stepgraph.adapters.sqlite.connection import SQLiteFile
+from stepgraph.adapters.sqlite.retention_store import IS_NO_STEP_WORK
 from stepgraph.adapters.sqlite.rows import history_of, record_of
 from stepgraph.model.history import HistoryRow
-from stepgraph.model.record import Record
+from stepgraph.model.record import Record, RunRef
 from stepgraph.model.slot import SLOT_COUNT, slot_of
 from stepgraph.ports.history_store import HistoryStore
 from stepgraph.ports.lost_runs import LostQuery, LostRuns
@@ -42,6 +43,11 @@ _SCRUB_HISTORY = (
     " traceback = iif(traceback is null, null, '') where run_id = ?"
 )
 _SCRUB_LETTERS = "update dead_letter set error = '' where run_id = ?"
+_HAS_OPEN_RUN = "select 1 from run where workflow = ? and foreign_id = ? and is_open = 1"
+_DROP_ROWS = (
+    "delete from queue where run_id = '' and workflow = ? and foreign_id = ? and " + IS_NO_STEP_WORK
+)
+_DROP_LETTERS = "delete from dead_letter where run_id = '' and workflow = ? and foreign_id = ?"
 
 
 class SQLiteHistoryStore(HistoryStore):
@@ -61,14 +67,19 @@ class SQLiteHistoryStore(HistoryStore):
         rows = await self._file.read(lambda c: c.execute(_FAILURES, (run_id,)).fetchall())
         return [history_of(row) for row in rows]
 
-    async def scrub(self, run_id: str) -> None:
-        """Blank objects and texts."""
+    async def scrub(self, run: RunRef) -> None:
+        """Blank objects and texts, and delete what came for the run; the log forgets them too."""
+        owner = (run.workflow, run.foreign_id)
 
         def blank(connection: sqlite3.Connection) -> None:
-            connection.execute(_SCRUB_HISTORY, (run_id,))
-            connection.execute(_SCRUB_LETTERS, (run_id,))
+            connection.execute(_SCRUB_HISTORY, (run.run_id,))
+            connection.execute(_SCRUB_LETTERS, (run.run_id,))
+            if connection.execute(_HAS_OPEN_RUN, owner).fetchone() is None:
+                connection.execute(_DROP_ROWS, owner)
+                connection.execute(_DROP_LETTERS, owner)
 
         await self._file.write(blank)
+        await self._file.empty_log()
 
 
 class SQLiteLostRuns(LostRuns):

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from stepgraph.errors import SchemaError
 
-VERSION = 5
+VERSION = 6
 READABLE_FROM = 1  # the oldest code that can work on this schema
 
 

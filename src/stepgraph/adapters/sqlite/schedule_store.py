@@ -32,7 +32,9 @@ _CHANGE = (
     " = (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" + _KEY + " and version = ?"
 )  # fmt: skip
 _DELETE = "delete from schedule" + _KEY + " and version = ?"
-_DECIDE = "insert or ignore into unique_name (scope, key, body) values (?, ?, ?)"
+_DECIDE = (
+    "insert or ignore into unique_name (scope, key, body, workflow, at) values (?, ?, ?, ?, ?)"
+)
 
 
 class SQLiteScheduleStore(ScheduleStore):
@@ -77,7 +79,8 @@ class SQLiteScheduleStore(ScheduleStore):
         wanted = decision.row
 
         def take(connection: sqlite3.Connection) -> bytes:
-            connection.execute(_DECIDE, (wanted.scope, wanted.key, wanted.body))
+            name = (wanted.scope, wanted.key, wanted.body, decision.workflow, decision.at)
+            connection.execute(_DECIDE, name)
             row = connection.execute(UNIQUE_BODY, (wanted.scope, wanted.key)).fetchone()
             return bytes(row[0])
 

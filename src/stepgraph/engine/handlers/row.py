@@ -242,6 +242,7 @@ class RowHandler:
         except UnavailableError:
             self._tools.inbox.release(work)
         else:
+            # The id of the row may be an outside event's, and so a word about a person.
             text = "%s gave up on one of its rows: see the dead letters"
             self._tools.log.error(text, self.process, run_id=row.run_id)
             if self._tools.observe is not None:

@@ -53,7 +53,7 @@ class DeletePerformer(Performer):
             due_at = self._clock.microseconds()
             follow = replace(row, body=b"texts", due_at=due_at, version=write.record.version)
             return replace(write, enqueue=(*write.enqueue, follow))
-        await self._history.scrub(record.run_id)
+        await self._history.scrub(record.ref)
         if row.body == b"texts":
             due_at = self._clock.microseconds() + _AGAIN_AFTER
             return Move(replace(row, body=b"again", due_at=due_at, attempt=0))

@@ -2,7 +2,7 @@
 
 Six lines prove an adapter::
 
-    class TestMine(RecordStoreSuite, WorkQueueSuite, EventStreamerSuite, TimeoutStoreSuite):
+    class TestMine(RecordStoreSuite, WorkQueueSuite, RetentionSuite, EventStreamerSuite):
         @pytest.fixture
         async def backend(self, tmp_path):
             backend = Mine(tmp_path)
@@ -20,6 +20,7 @@ from stepgraph.testing.conformance.connector import ConnectorSuite
 from stepgraph.testing.conformance.definition_store import DefinitionStoreSuite
 from stepgraph.testing.conformance.event_streamer import EventStreamerSuite
 from stepgraph.testing.conformance.record_store import RecordStoreSuite
+from stepgraph.testing.conformance.retention import RetentionSuite
 from stepgraph.testing.conformance.role_scheduler import RoleSchedulerSuite
 from stepgraph.testing.conformance.schedule_store import ScheduleStoreSuite
 from stepgraph.testing.conformance.timeout_store import TimeoutStoreSuite
@@ -32,6 +33,7 @@ __all__ = [
     "DefinitionStoreSuite",
     "EventStreamerSuite",
     "RecordStoreSuite",
+    "RetentionSuite",
     "RoleSchedulerSuite",
     "ScheduleStoreSuite",
     "TimeoutStoreSuite",

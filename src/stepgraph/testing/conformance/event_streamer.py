@@ -8,6 +8,7 @@ from typing import Any
 
 from stepgraph.model.event import Delivery
 from stepgraph.ports.clock import pause_seconds
+from stepgraph.ports.retention_store import START, PruneQuery
 from stepgraph.testing.conformance.make import NOW, make_event, make_record
 
 TOPIC = "orders/step/1"
@@ -146,6 +147,28 @@ class EventStreamerSuite:
         assert await receiver.low_water() == NOW
         await receiver.ack(found)
         assert await receiver.low_water() is None
+
+    async def test_old_events_are_forgotten_though_nobody_read_them(self, backend: Any) -> None:
+        """Younger ones, and those of another workflow, are not; nor by a stream of its own rule."""
+        await backend.event_streamer.open_receiver(TOPIC, "r")
+        await backend.event_streamer.open_receiver("other/step/1", "r")
+        await send(backend, 1, 2, created_at=NOW - 5)
+        await send(backend, 3)
+        await send(backend, 4, created_at=NOW - 5, topic="other/step/1", workflow="other")
+        query = PruneQuery("orders", NOW, START, 2)
+        count = 0
+        for _ in range(10):
+            pruned = await backend.event_streamer.prune(query)
+            count += pruned.deleted
+            if pruned.after is None:
+                break
+            query = query._replace(after=pruned.after)
+
+        left = await backend.event_streamer.open_receiver(TOPIC, "r")
+        assert versions(await receive(left, 3 - count)) == [1, 2, 3][count:]
+        other = await backend.event_streamer.open_receiver("other/step/1", "r")
+        assert versions(await receive(other, 1)) == [4]
+        assert count in (0, 2)
 
     async def test_closing_twice_is_closing_once(self, backend: Any) -> None:
         """Of senders and receivers."""

@@ -330,7 +330,7 @@ class RecordStoreSuite:
         await backend.work_queue.park([row], "about 4711", NOW)
 
         for _ in range(2):
-            await backend.history_store.scrub(record.run_id)
+            await backend.history_store.scrub(record.ref)
 
         kept = await backend.history_store.history(record.run_id)
         letters = await backend.work_queue.list_parked(None, 10)
@@ -339,6 +339,35 @@ class RecordStoreSuite:
         assert "4711" not in repr((kept, letters))
         (untouched,) = await backend.history_store.history(other.run_id)
         assert untouched.object == other.object
+
+    async def test_scrubbing_deletes_what_came_for_the_run(self, backend: Any) -> None:
+        """Rows and letters of its foreign id that belong to no run; those of others stay."""
+        record = make_record(run_state=4)
+        await commit(backend, make_write(record))
+        came = make_row(record, consumer="orders/inbox", run_id="", id="came", body=b"4711")
+        parked = replace(came, id="parked")
+        own = make_row(record, consumer="orders/hook/h", id="own")
+        other = replace(came, foreign_id="other", id="other")
+        await backend.work_queue.put([(None, row) for row in (came, parked, own, other)])
+        await backend.work_queue.park([parked], "4711", NOW)
+
+        await backend.history_store.scrub(record.ref)
+
+        assert await queued(backend, "orders/inbox") == ["other"]
+        assert await queued(backend, "orders/hook/h") == ["own"]
+        assert list(await backend.work_queue.list_parked(None, 10)) == []
+
+    async def test_scrubbing_leaves_what_came_for_an_open_run(self, backend: Any) -> None:
+        """The next run of the foreign id may be waited for by it."""
+        record = make_record(run_state=4)
+        await commit(backend, make_write(record))
+        await commit(backend, make_write(make_record(foreign_id=record.foreign_id)))
+        came = make_row(record, consumer="orders/inbox", run_id="", id="came")
+        await backend.work_queue.put([(None, came)])
+
+        await backend.history_store.scrub(record.ref)
+
+        assert await queued(backend, "orders/inbox") == ["came"]
 
     async def test_lost_runs_are_announced_open_and_old(self, backend: Any) -> None:
         """The one that waits longest first; what waits for other things is not lost."""
