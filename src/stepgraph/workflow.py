@@ -212,6 +212,15 @@ class Workflow(Generic[O, S]):
             finally:
                 self._worker = None
 
+    async def abandon(self) -> None:
+        """Stop as if the process had died; for the test kit. Nothing is finished or committed.
+
+        Calls that are under way raise `OutcomeUnknownError`.
+        """
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.abandon()
+
     async def __aenter__(self) -> Self:
         """Start."""
         await self.start()
