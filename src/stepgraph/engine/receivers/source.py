@@ -158,7 +158,10 @@ class SourceReceiver:
         """Hand over what may be worked on now; what must wait keeps its order."""
         if self._is_spread:
             await self._store()
-            return
+        else:
+            self._offer_waiting()
+
+    def _offer_waiting(self) -> None:
         kept: deque[ConnectorEvent] = deque()
         held: set[str] = set()
         while self._waiting:
@@ -219,6 +222,8 @@ class SourceReceiver:
             self._finish([event])
         elif self._receiver is not None and self._is_reader:
             self._waiting.appendleft(event)
+            # The reader may be waiting for the source, which may have nothing more to give.
+            asyncio.get_running_loop().call_soon(self._offer_waiting)
 
     def _finish(self, events: list[ConnectorEvent]) -> None:
         self._done += events
