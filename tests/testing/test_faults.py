@@ -174,3 +174,22 @@ async def test_two_workflows_crash_together():
 def test_faults_that_could_never_end_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Faults(**wrong)
+
+
+async def test_a_deletion_that_is_announced_twice_happens_once():
+    orders, deleted = three_steps(), []
+
+    @orders.custom_delete
+    def blank(order):
+        deleted.append(order.total)
+        return Order(0)
+
+    for seed in range(4):
+        deleted.clear()
+        async with Harness(orders, faults=Faults(seed=seed, repeat=0.9)) as harness:
+            run = await harness.trigger("o-1", Order(5))
+            await harness.workflow.runs.delete_data(run.id, "asked")
+            await harness.advance(10 * MINUTE)
+            entries = await harness.workflow.runs.history(run.id)
+        assert [e.run_state for e in entries].count(RunState.DATA_DELETED) == 1
+        assert deleted.count(5) >= 1
