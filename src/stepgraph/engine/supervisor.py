@@ -196,6 +196,7 @@ class Supervisor:
 
     def wake(self) -> None:
         """Have every consumer look for work: a clock was moved."""
+        self.instance.reader.sweep_all()
         for consumer in self._consumers:
             consumer.wake()
 

@@ -220,11 +220,11 @@ class FaultyStore:
                 continue
             if self._chance.happens("repeat", self._chance.faults.repeat, _about(row)):
                 self._queue.repeat(row)
-                receiver.wake()
+                receiver.is_behind = True
             elif self._chance.lateness(row) or self._chance.happens(
                 "drop hand-over", self._chance.faults.drop, _about(row)
             ):
-                receiver.wake()
+                receiver.is_behind = True
 
 
 class FaultyQueue:
@@ -252,7 +252,9 @@ class FaultyQueue:
             for row in self._again.pop(want.consumer, []):
                 if row.slot in want.slots and row.due_at <= now:
                     found[row.key] = row
-        for row in await self._inner.due(wants, now):
+        # What was left out the last time lies before the position that the reader is at.
+        from_the_start = [want._replace(after=0) for want in wants]
+        for row in await self._inner.due(from_the_start, now):
             is_late = row.due_at + chance.lateness(row) > now
             if is_late or chance.happens("drop", faults.drop, _about(row)):
                 continue
