@@ -175,6 +175,18 @@ async def test_a_workflow_can_be_stopped_and_started_again(backend):
     assert workflow.processes() == {}
 
 
+async def test_a_function_cannot_stop_the_workflow_that_waits_for_it(backend):
+    async def stop(run: Run[Order, Status]) -> Literal[Status.PAID]:
+        await harness.workflow.stop()
+        return Status.PAID
+
+    async with Harness(one_step(stop, retry=HOUR), backend=backend) as harness:
+        run = await harness.trigger("o-1", Order())
+        (attempt,) = await harness.workflow.runs.attempts(run.id)
+        assert (attempt.error_type, "wait for itself" in attempt.message) == ("WorkflowError", True)
+        assert (await harness.trigger("o-2", Order())).status is Status.CREATED
+
+
 async def test_a_failure_within_one_try_leaves_the_object_as_it_was(backend):
     orders = Builder("orders", Order, Status)
 

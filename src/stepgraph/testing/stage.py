@@ -69,8 +69,10 @@ class Stage:
     async def leave(self, workflow: Workflow[Any, Any]) -> None:
         """Stop a workflow."""
         if isinstance(self.backend, FaultyBackend):
-            # What ends must find its way: faults are over, and no restart may come in between.
+            # Faults are over now; a restart that is under way comes to its end first.
             self.backend.heal()
+            while self._is_down(self.backend) and self._tasks.has_any:
+                await pause_seconds(0)
         if len(self._workflows) == 1:
             await self._tasks.close()
         await workflow.stop()
@@ -89,6 +91,9 @@ class Stage:
                 await workflow.start()
                 self._know(workflow.opened())
             self.is_restarting = backend.crashed.is_set()
+
+    def _is_down(self, backend: FaultyBackend) -> bool:
+        return self.is_restarting or backend.crashed.is_set()
 
     async def settle(self, within: timedelta) -> None:
         """Return when nothing is left to do at this instant; see `Harness.settle`."""
@@ -111,9 +116,7 @@ class Stage:
         return []
 
     async def _left(self) -> list[str]:
-        if self.is_restarting or (
-            isinstance(self.backend, FaultyBackend) and self.backend.crashed.is_set()
-        ):
+        if isinstance(self.backend, FaultyBackend) and self._is_down(self.backend):
             return ["the instance crashed and is being restarted"]
         left: list[str] = []
         running: set[asyncio.Task[None]] = set()
