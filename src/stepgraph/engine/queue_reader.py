@@ -53,7 +53,7 @@ class QueueReader:
 
     def sweep_all(self) -> None:
         """Have every consumer read from the very beginning."""
-        for receiver in self._receivers.values():
+        for receiver in self.receivers.values():
             receiver.sweep()
 
     def expect(self, due_at: int) -> None:
