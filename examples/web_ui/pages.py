@@ -21,6 +21,7 @@ body { font: 15px system-ui, sans-serif; margin: 2em auto; max-width: 70em; padd
 table { border-collapse: collapse; width: 100% }
 th, td { padding: .3em .8em .3em 0; text-align: left }
 tr + tr { border-top: 1px solid #ccc } nav a { margin-right: 1em } .problem { color: #a00 }
+img { max-width: 100% }
 form { display: inline } pre { background: #f4f4f4; padding: 1em; white-space: pre-wrap }
 """
 AnyRun = Snapshot[Any, IntEnum]
@@ -50,7 +51,8 @@ def list_page(runs: Sequence[AnyRun], counts: dict[RunState, int], token: str) -
         for run in runs
     ]  # fmt: skip
     head = ("run of", "status", "state", "stored", "version")
-    return page("Runs", f"<nav>{''.join(links)}</nav>{_table(head, rows)}")
+    picture = f'<p><img src="/diagram.svg?token={quote(token)}" alt="The statuses of a run"></p>'
+    return page("Runs", f"{picture}<nav>{''.join(links)}</nav>{_table(head, rows)}")
 
 
 def run_page(

@@ -21,6 +21,7 @@ from stepgraph import (
     RunState,
     VersionConflictError,
     Workflow,
+    draw,
 )
 
 _SHOWN = 100
@@ -33,12 +34,14 @@ _STATES = [
 ]
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self';"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
         " frame-ancestors 'none'; base-uri 'none'"
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+# The picture brings its own style, and nothing else.
+_PICTURE = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
 
 
 class Site:
@@ -72,6 +75,9 @@ class Site:
         match request.method, request.path.strip("/").split("/"):
             case "GET", [""]:
                 return await self._list(request.query.get("state", ""))
+            case "GET", ["diagram.svg"]:
+                picture = draw(self._workflow.definition, format="svg")
+                return Response(HTTPStatus.OK, picture, "image/svg+xml", _HEADERS | _PICTURE)
             case "GET", ["runs", run_id]:
                 return await self._show(run_id)
             case "POST", ["runs", run_id, action]:

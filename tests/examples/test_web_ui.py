@@ -55,6 +55,16 @@ async def test_runs_and_their_history_are_shown_and_escaped(shop):
     assert "&lt;script" not in (await get(site, "/", state="COMPLETED")).body
 
 
+async def test_the_workflow_is_drawn(shop):
+    _, site = shop
+    assert '<img src="/diagram.svg?token=' in (await get(site, "/")).body
+    picture = await get(site, "/diagram.svg")
+    assert (picture.status, picture.content_type) == (200, "image/svg+xml")
+    assert picture.body.startswith("<svg")
+    assert "CREATED" in picture.body
+    assert (await get(site, "/diagram.svg", token="")).status == 403
+
+
 async def test_every_button_acts_and_says_who(shop):
     harness, site = shop
     run = await harness.trigger("o-1", Order())
