@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from enum import IntEnum
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack, final
+from typing import Any, Generic, Self, TypeVar, Unpack, cast, final
 
 from msgspec.structs import replace
 
@@ -60,7 +60,8 @@ class Harness(Generic[O, S]):
             raise TypeError("a harness moves its clock: give it a FakeClock, or none")
         store: HasRecordStore = backend if backend is not None else Memory()
         if faults is not None:
-            store = FaultyBackend(store, faults)
+            # It has every port of the backend that it stands before, whatever these are.
+            store = cast("HasRecordStore", FaultyBackend(store, faults))
         self._stage = Stage(store, clock)
         self._build(builder, options)
 
