@@ -20,7 +20,7 @@ SOURCE = ROOT / "src" / "stepgraph"
 TARGET = SOURCE / "blocking"
 # Public methods without a twin: the life of a worker, and what needs the loop it is called in.
 LEFT_OUT = {
-    "Workflow": {"blocking", "client", "opened", "processes", "start", "stop"},
+    "Workflow": {"abandon", "blocking", "client", "opened", "processes", "start", "stop"},
     "Runs": {"record"},
 }
 HEAD = '''"""{title}.

@@ -239,13 +239,31 @@ class Workflow(Generic[O, S]):
             raise
 
     async def stop(self) -> None:
-        """Take no new work, finish what is in hand (at most `stop_within`), close everything."""
+        """Take no new work, finish what is in hand (at most `stop_within`), close everything.
+
+        Raises `WorkflowError` where a step, hook or connector of the workflow itself calls it: it
+        would wait for its own end.
+        """
         worker = self._worker
         if worker is not None:
+            if asyncio.current_task() in worker.running:
+                raise WorkflowError(
+                    f"a function of {self.name!r} cannot stop it: it would wait for itself."
+                    " Set an event, and call stop() where start() was called"
+                )
             try:
                 await worker.close()
             finally:
                 self._worker = None
+
+    async def abandon(self) -> None:
+        """Stop as if the process had died; for the test kit. Nothing is finished or committed.
+
+        Calls that are under way raise `OutcomeUnknownError`.
+        """
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.abandon()
 
     async def __aenter__(self) -> Self:
         """Start."""

@@ -65,3 +65,25 @@ async def test_a_poison_run_holds_up_nobody_and_its_attempts_survive_a_restart(n
 
     numbers = [attempt.number for attempt in attempts]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_another_parallel_count_neither_repeats_nor_skips(new_backend):
+    """Groups only cut the slots: work that waits keeps its slot, whoever has it."""
+    calls = []
+
+    async def step(run: Run[Order, Status]) -> Literal[Status.PAID]:
+        calls.append(run.foreign_id)
+        return Status.PAID
+
+    names = [f"o-{number}" for number in range(60)]
+    for start, parallel_count in enumerate((3, 5, 1)):
+        flow = one_step(step, parallel_count=parallel_count)
+        async with flow.build(new_backend()).client() as client:
+            for name in names[start * 20 : start * 20 + 20]:
+                await client.trigger(name, Order())
+        async with flow.build(new_backend()), flow.build(new_backend()) as workflow:
+            for name in names[start * 20 : start * 20 + 20]:
+                run = await workflow.runs.latest(name)
+                assert run is not None
+                await workflow.await_status(run.id, Status.PAID, within=SOON)
+    assert sorted(calls) == sorted(names)

@@ -60,6 +60,7 @@ class Lane:
         self._committer = committer
         self._is_creating = is_creating
         self._pending: deque[Pending] = deque()
+        self._sent: list[Pending] = []
         self._finished: list[QueueKey] = []
         self._gone: list[Callable[[], None]] = []
         self._wake = asyncio.Event()
@@ -86,6 +87,11 @@ class Lane:
         self._wake.set()
         self._idle.clear()
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether everything that was pushed has its answer."""
+        return self._idle.is_set()
+
     async def drained(self) -> None:
         """Wait until everything that was pushed has its answer."""
         await self._idle.wait()
@@ -98,7 +104,9 @@ class Lane:
             finished, self._finished = self._finished, []
             if batch or finished:
                 gone, self._gone = self._gone, []
+                self._sent = batch
                 await self._commit(batch, finished)
+                self._sent = []
                 self._tell_gone(gone, finished)
             elif not self._pending:
                 self._wake.clear()
@@ -113,6 +121,13 @@ class Lane:
             return
         for tell in gone:
             tell()
+
+    def abandon(self) -> list[Pending]:
+        """Give up everything that has no answer, and return it; the lane runs no more."""
+        abandoned = [*self._sent, *self._pending]
+        self._pending.clear()
+        self._idle.set()
+        return abandoned
 
     def _take(self) -> list[Pending]:
         """Take what one call may carry: at most one write of a run, or one create of an owner."""
@@ -296,10 +311,20 @@ class Committer:
             pending.is_withdrawn = True
             raise
 
+    @property
+    def is_idle(self) -> bool:
+        """Return whether everything that was submitted has its answer."""
+        return self._creates.is_idle and self._changes.is_idle
+
     async def drained(self) -> None:
         """Wait until everything that was submitted has its answer."""
         await self._creates.drained()
         await self._changes.drained()
+
+    def abandon(self) -> None:
+        """Tell everybody who waits for an answer that there will be none."""
+        for pending in self._creates.abandon() + self._changes.abandon():
+            self.tell(pending, OutcomeUnknownError("the process ended during the commit"))
 
     async def send(self, writes: Sequence[Write], finished: Sequence[QueueKey]) -> Sequence[Result]:
         """Make one call of the store."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from stepgraph.engine.inbox import BATCH, Inbox
 from stepgraph.engine.tasks import Tasks
@@ -49,6 +49,19 @@ class Receiver(Protocol):
 
     def wake(self) -> None:
         """Know that there may be work, or that the slots have changed."""
+        ...
+
+
+@runtime_checkable
+class Foreign(Protocol):
+    """A receiver that holds events which are not queue rows of the store."""
+
+    def unfinished(self) -> str:
+        """Say what it could do at this instant; empty if nothing."""
+        ...
+
+    def next_due(self) -> int | None:
+        """Return when the next event that it holds back is due."""
         ...
 
 
@@ -249,6 +262,21 @@ class Consumer:
         except TimeoutError:
             if self.handler is not None:
                 self.handler.stop("stop")
+
+    def unfinished(self) -> list[str]:
+        """Say in words what is in hand, and what foreign receivers could still do."""
+        found = [
+            f"{ref.foreign_id!r} ({ref.run_id or work.id}, version {work.version}) is in hand"
+            for work in self.inbox.in_hand.values()
+            for ref in (work.ref,)
+        ]
+        found += [r.unfinished() for r in self.receivers if isinstance(r, Foreign)]
+        return [f"{self.name}: {text}" for text in found if text]
+
+    def next_due(self) -> int | None:
+        """Return when the next event that a foreign receiver holds back is due."""
+        found = (r.next_due() for r in self.receivers if isinstance(r, Foreign))
+        return min((due_at for due_at in found if due_at is not None), default=None)
 
     def shut(self) -> None:
         """Say that this consumer is no more."""

@@ -57,6 +57,7 @@ class Instance:
         self.counter: BacklogCounter | None = None
         if isinstance(backend, HasBacklog):
             self.counter = BacklogCounter(backend.backlog, clock, lambda: self.consumers, self.log)
+        self.users: dict[int, str] = {}
         self._backends: list[Backend] = []
         self._memberships: dict[int, Membership] = {}
         self._hint_timer: asyncio.TimerHandle | None = None
@@ -89,10 +90,19 @@ class Instance:
             await found.start()
         return found
 
+    async def abandon(self) -> None:
+        """Stop everything as it stands, as the end of the process would."""
+        await self.tasks.close()
+        self.committer.abandon()
+        await self._disconnect()
+
     async def close(self) -> None:
         """Stop everything, commit what is under way, end the leases, close the backends."""
         await self.committer.drained()
         await self.tasks.close()
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
         for membership in self._memberships.values():
             await membership.close()
         self.threads.close()
@@ -186,10 +196,21 @@ _opened: dict[tuple[int, int], _Opened] = {}
 
 def open_instances() -> tuple[str, ...]:
     """Return the ids of the instances that are open in this process."""
-    here = os.getpid()
-    return tuple(
-        opened.instance.id for (process, _), opened in list(_opened.items()) if process == here
+    return tuple(opened.instance.id for opened in _opened_here())
+
+
+def open_workflows() -> frozenset[tuple[int, str]]:
+    """Return what is open in this process, numbered: for whoever looks for what was left open."""
+    return frozenset(
+        (number, f"workflow {name!r} on instance {opened.instance.id}")
+        for opened in _opened_here()
+        for number, name in list(opened.instance.users.items())
     )
+
+
+def _opened_here() -> list[_Opened]:
+    here = os.getpid()
+    return [opened for (process, _), opened in list(_opened.items()) if process == here]
 
 
 def default_instance_name() -> str:
@@ -239,3 +260,17 @@ async def leave_instance(instance: Instance) -> None:
         finally:
             del _opened[key]
             found.closed.set()
+
+
+async def abandon_instance(instance: Instance) -> None:
+    """Drop the instance under all of its users at once."""
+    key = (os.getpid(), id(instance.backend))
+    found = _opened.get(key)
+    if found is None or found.instance is not instance or found.is_closing:
+        return
+    found.is_closing = True
+    try:
+        await instance.abandon()
+    finally:
+        del _opened[key]
+        found.closed.set()

@@ -59,6 +59,11 @@ class QueueReader:
         for receiver in self.receivers.values():
             receiver.wake()
 
+    def sweep_all(self) -> None:
+        """Have every consumer read from the very beginning."""
+        for receiver in self.receivers.values():
+            receiver.sweep()
+
     def expect(self, due_at: int) -> None:
         """Know that a row becomes due at an instant: the pulse will not sleep past it."""
         if self._next_due is None or due_at < self._next_due:

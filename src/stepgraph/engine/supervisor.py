@@ -15,6 +15,7 @@ from stepgraph.engine.callback import Callbacks
 from stepgraph.engine.consume import Consumer
 from stepgraph.engine.instance import (
     Instance,
+    abandon_instance,
     default_instance_name,
     enter_instance,
     leave_instance,
@@ -81,6 +82,7 @@ class Supervisor:
         name = settings.instance or default_instance_name()
         self.instance = await enter_instance(self.deployment.record_backend, clock, name)
         self._is_open = True
+        self.instance.users[id(self)] = self.definition.name
         try:
             self.instance.observers.add(self.definition.name, settings.observers)
             self._log = self.instance.log.about(self.definition.name, "")
@@ -184,6 +186,7 @@ class Supervisor:
                 await self._membership.unseat([consumer.name for consumer in self._consumers])
             await self._resources.aclose()
             self.instance.observers.remove(self.definition.name, self.deployment.settings.observers)
+            self.instance.users.pop(id(self), None)
             await leave_instance(self.instance)
 
     async def _drain(self) -> None:
@@ -210,13 +213,41 @@ class Supervisor:
 
     def wake(self) -> None:
         """Have every consumer look for work: a clock was moved."""
+        self.instance.reader.sweep_all()
         for consumer in self._consumers:
             consumer.wake()
 
+    def unfinished(self) -> list[str]:
+        """Say in words what is under way here; for the test kit."""
+        found = [text for consumer in self._consumers for text in consumer.unfinished()]
+        if not self.instance.committer.is_idle:
+            found.append("commits are under way")
+        if self.instance.mover.is_moving:
+            found.append("queue rows are being moved")
+        return found
+
+    def next_due(self) -> int | None:
+        """Return when the next foreign event that is held back is due; for the test kit."""
+        found = (consumer.next_due() for consumer in self._consumers)
+        return min((due_at for due_at in found if due_at is not None), default=None)
+
     @property
-    def is_busy(self) -> bool:
-        """Return whether any consumer has work in hand, or rows are being moved."""
-        return self.instance.mover.is_moving or any(c.inbox.in_hand for c in self._consumers)
+    def running(self) -> frozenset[asyncio.Task[None]]:
+        """Return the background tasks of this workflow and of its instance; for the test kit."""
+        return self._tasks.running | self.instance.tasks.running
+
+    async def abandon(self) -> None:
+        """End as if the process had died: finish, commit and drain nothing; for the test kit.
+
+        Callers whose write is under way get `OutcomeUnknownError`. Roles are free at once, as
+        after the end of the lease.
+        """
+        self._is_open = False
+        await self._tasks.close()
+        for consumer in self._consumers:
+            self.instance.reader.remove(consumer.name)
+        await self._resources.aclose()
+        await abandon_instance(self.instance)
 
     def processes(self) -> Mapping[str, ProcessState]:
         """Return what each background process of this instance does."""

@@ -25,6 +25,11 @@ class Tasks:
         """Return whether a task runs."""
         return bool(self._tasks)
 
+    @property
+    def running(self) -> frozenset[asyncio.Task[None]]:
+        """Return the tasks that have not ended."""
+        return frozenset(self._tasks)
+
     def start(
         self, work: Coroutine[Any, Any, None], name: str, context: Context | None = None
     ) -> asyncio.Task[None]:

@@ -22,6 +22,7 @@ class Identity:
         self._random = random.Random(
             int.from_bytes(os.urandom(16), "big") if seed is None else seed
         )
+        self._chance = self._random
         self._prefix = self._random.getrandbits(64).to_bytes(8, "big")
         self._counter = count(1)
         self._millisecond = 0
@@ -50,7 +51,11 @@ class Identity:
 
     def draw(self) -> float:
         """Return a random number in [0, 1): for jitter."""
-        return self._random.random()
+        return self._chance.random()
+
+    def repeat_draws(self, seed: int) -> None:
+        """Draw the numbers of `seed` from now on; ids stay unique."""
+        self._chance = random.Random(seed)
 
 
 def keyed_run_id(workflow: str, foreign_id: str, key: str) -> str:

@@ -25,9 +25,13 @@ def make_run(
 ) -> Run[O, S]:
     """Return a run in `status` with this object.
 
-    `assert await charge(make_run(Order(5), Status.CREATED), psp=FakePsp()) is Status.PAID`. Its
-    `now()` is the clock's; two runs with the same arguments have the same idempotency key.
+    `assert await charge(make_run(Order(5), Status.CREATED), psp=FakePsp()) is Status.PAID`. A
+    callback takes its payload as it declares it: `await paid(make_run(...), Payment(5))`. `now()`
+    is the clock's; runs of one foreign id and version have the same idempotency key, whatever
+    the attempt. Raises `ValueError` for an attempt or a version below 1.
     """
+    if attempt < 1 or version < 1:
+        raise ValueError(f"attempts and versions count from 1: {attempt=}, {version=}")
     clock = clock if clock is not None else FakeClock()
     now = clock.microseconds()
     record = Record(

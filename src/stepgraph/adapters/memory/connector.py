@@ -23,6 +23,10 @@ class MemoryConnector(Connector):
         async with self.changed:
             self.changed.notify_all()
 
+    def unfinished(self, name: str) -> int:
+        """Return how many events `name` has not acknowledged."""
+        return len(self.events) - len(self.finished.get(name, ()))
+
     async def open_receiver(self, name: str, /) -> ConnectorReceiver:
         """Return a receiver that begins at what `name` has not finished."""
         return MemoryConnectorReceiver(self, self.finished.setdefault(name, set()))

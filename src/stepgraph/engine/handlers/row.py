@@ -139,7 +139,11 @@ class RowHandler:
             async with asyncio.timeout(self._time_limit):
                 done = await self._performer.perform(row, record)
             self._settle(work, row, done)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if not work.stop_reason and not (runner is not None and runner.cancelling()):
+                # Nobody cancelled this task: the function itself raised it.
+                await self._failed(work, row, error)
+                return
             self._tools.inbox.release(work)
             if not work.stop_reason:
                 raise

@@ -67,6 +67,7 @@ class SourceReceiver:
         self._waiting: deque[ConnectorEvent] = deque()
         self._in_hand: dict[int, ConnectorEvent] = {}
         self._done: list[ConnectorEvent] = []
+        self._is_acknowledging = False
         self._changed = asyncio.Event()
         self._moved = asyncio.Event()
         self._has_done = asyncio.Event()
@@ -159,7 +160,10 @@ class SourceReceiver:
         """Hand over what may be worked on now; what must wait keeps its order."""
         if self._is_spread:
             await self._store()
-            return
+        else:
+            self._offer_waiting()
+
+    def _offer_waiting(self) -> None:
         kept: deque[ConnectorEvent] = deque()
         held: set[str] = set()
         while self._waiting:
@@ -220,6 +224,8 @@ class SourceReceiver:
             self._finish([event])
         elif self._receiver is not None and self._is_reader:
             self._waiting.appendleft(event)
+            # The reader may be waiting for the source, which may have nothing more to give.
+            asyncio.get_running_loop().call_soon(self._offer_waiting)
 
     def _finish(self, events: list[ConnectorEvent]) -> None:
         self._done += events
@@ -233,11 +239,27 @@ class SourceReceiver:
             receiver = self._receiver
             if receiver is None or not done:
                 continue
+            self._is_acknowledging = True
             try:
                 await receiver.ack(done)
             except Exception as error:  # a foreign stream can raise anything
                 text = "events could not be acknowledged; they come again"
                 self._log.warning(text, error=error)
+            finally:
+                self._is_acknowledging = False
+
+    def unfinished(self) -> str:
+        """Say what waits here although it could go on at this instant."""
+        ripe = sum(1 for event in self._waiting if self._seconds_to_age(event) <= 0)
+        if ripe:
+            return f"{ripe} events of the source are not begun"
+        return "events are acknowledged" if self._done or self._is_acknowledging else ""
+
+    def next_due(self) -> int | None:
+        """Return when the first of the events that are too young has its minimum age."""
+        if not self._waiting:
+            return None
+        return min(to_instant(event.created_at) for event in self._waiting) + self._consume_lag
 
 
 def _order_of(event: ConnectorEvent) -> str:

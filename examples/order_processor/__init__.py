@@ -1,0 +1,1 @@
+"""A shop's orders: retried payments, another way to pay, refunds, a deadline, hooks."""
