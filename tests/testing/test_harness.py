@@ -305,7 +305,7 @@ def test_make_run_refuses_what_no_run_can_be():
 
 
 async def test_thirty_days_of_timeouts_retries_and_delays_pass_in_order():
-    """A delayed start, weekly reminders, a bank that is away for an hour, and a deadline."""
+    """A delayed start, weekly reminders, a bank that is away, a deadline, and a monthly schedule."""
     begin = datetime(2030, 1, 1, tzinfo=UTC)
     orders = Builder("orders", Order, Status)
     log: list[tuple[str, timedelta]] = []
@@ -338,9 +338,13 @@ async def test_thirty_days_of_timeouts_retries_and_delays_pass_in_order():
         return Status.SENT
 
     async with Harness(orders) as harness:
+        await harness.workflow.schedules.put("monthly", "0 0 1 * *", Order(7))
         await harness.workflow.trigger("o-1", Order(), after=HOUR)
         await harness.advance(31 * DAY)
         run = await harness.latest("o-1")
+        monthly = await harness.latest("monthly")
+        assert monthly.created_at == begin + 31 * DAY
+        assert log.pop() == ("charge, attempt 1", 31 * DAY)
 
     assert log == [
         ("charge, attempt 1", HOUR),

@@ -1,0 +1,1 @@
+"""Runs that start by the clock: a report on working days, and backups for each customer."""
