@@ -67,7 +67,7 @@ async def live(orders, backend, clock, until, at, *, is_written):
     harness = Harness(orders, backend=backend, clock=clock, stop_within=timedelta(0))
 
     async def run():
-        await harness.workflow.start()
+        await harness.__aenter__()
         await harness.advance(max(until - clock.now(), timedelta(0)))
 
     running, dying = asyncio.create_task(run()), asyncio.create_task(fate.came.wait())
@@ -240,8 +240,8 @@ async def test_a_skip_and_a_run_of_one_slot_exclude_each_other(late):
     store, clock = Memory(), FakeClock()
     orders, _ = scheduled(step=lambda run: Skip())
     slow, quick = (Harness(orders, backend=store.twin(), clock=clock) for _ in range(2))
-    await slow.workflow.start()
-    await quick.workflow.start()
+    await slow.__aenter__()
+    await quick.__aenter__()
     look = slow.workflow.opened().instance.backend
     if late == "skip":
         run_id = await slow.workflow.trigger("tick", Order())
@@ -267,4 +267,4 @@ async def test_a_skip_and_a_run_of_one_slot_exclude_each_other(late):
     assert await decisions(look, hours(1)) == [expected]
     assert len(await runs_of(slow.workflow)) == (2 if late == "skip" else 1)
     for harness in (slow, quick):
-        await harness.workflow.stop()
+        await harness.__aexit__(None, None, None)

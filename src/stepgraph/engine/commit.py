@@ -108,6 +108,7 @@ class Lane:
                 await self._commit(batch, finished)
                 self._sent = []
                 self._tell_gone(gone, finished)
+                gone = []
             elif not self._pending:
                 self._wake.clear()
                 self._is_stirred = False

@@ -150,6 +150,8 @@ class Consumer:
                 self.wake()
             else:
                 back_off = _FIRST_BACK_OFF
+            # Hundreds of objects would else be kept until the next work comes.
+            batch = []
 
     def _fail(self, batch: list[Work], error: Exception) -> None:
         if self._observe is not None:
