@@ -164,8 +164,9 @@ class Flow:
             round(world.loop.time(), 6),
             run.workflow_name,
             int(run.status),
-            to_instant(run.now()),
-            world.store.now(),
+            # A clock that was set back has read what it read.
+            max(to_instant(run.now()), world.highest[NODE.get().partition("#")[0]]),
+            max(world.store.now(), world.highest["store"]),
         )
         world.history.calls.append(call)
         world.note("call of", kind, name, run.foreign_id, run.version, run.attempt, call.node)

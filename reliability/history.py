@@ -42,7 +42,7 @@ class Commit(NamedTuple):
 class Call:
     """One call of a step, callback or timeout function. `outcome` is empty while it has none.
 
-    `worker_at` and `store_at` are what the two clocks read, in microseconds.
+    `worker_at` and `store_at` are the most that the two clocks have read so far, in microseconds.
     """
 
     kind: str

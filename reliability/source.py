@@ -74,7 +74,8 @@ class SimSourceReceiver(ConnectorReceiver):
             await asyncio.sleep(1.0)
 
     async def ack(self, events: Sequence[ConnectorEvent], /) -> None:
-        places = [self._places[id(event)].pop(0) for event in events if self._places[id(event)]]
+        known = [self._places.get(id(event), []) for event in events]
+        places = [found.pop(0) for found in known if found]
         await self._network.call("stream", "ack source", partial(self._server.ack, places))
 
     async def close(self) -> None: ...

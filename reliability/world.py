@@ -73,6 +73,7 @@ class World:
         self.nodes = [Node(self, name) for name in config.nodes]
         self.client = Node(self, "client", is_client=True)
         self.offsets: dict[str, float] = {}
+        self.highest: dict[str, int] = {}
         self.is_healed = False
         self.call_count = 0
         self.operation_count = 0
@@ -100,7 +101,10 @@ class World:
 
     def microseconds(self, node: str) -> int:
         """Return what a clock reads."""
-        return EPOCH + int((self.loop.time() + self.offsets.get(node, 0.0)) * 1e6)
+        now = EPOCH + int((self.loop.time() + self.offsets.get(node, 0.0)) * 1e6)
+        if now > self.highest.get(node, 0):
+            self.highest[node] = now
+        return now
 
     def received(self, run_id: str, version: int) -> None:
         """Know that an event was handed to a consumer."""

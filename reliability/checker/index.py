@@ -1,0 +1,46 @@
+"""Index: the history, by run and by owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reliability.history import Call, Commit, History, Operation
+
+
+class Index:
+    """What the invariants look up."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.runs: dict[str, list[Commit]] = {}
+        self.all_of: dict[str, list[Commit]] = {}
+        self.by_version: dict[tuple[str, int], Commit] = {}
+        self.operations = {made.number: made for made in history.operations}
+        self.calls: dict[str, Call] = {call.token: call for call in history.calls}
+        for commit in history.commits:
+            self.all_of.setdefault(commit.run_id, []).append(commit)
+            if not commit.is_skip and commit.attempt == 0:
+                self.runs.setdefault(commit.run_id, []).append(commit)
+                self.by_version[(commit.run_id, commit.version)] = commit
+
+    def pairs(self) -> Iterator[tuple[Commit, Commit]]:
+        """Return every version with the one before."""
+        for commits in self.runs.values():
+            yield from zip(commits, commits[1:], strict=False)
+
+    def made_by(self, token: str) -> Operation | None:
+        """Return the client's call that a callback's mark names."""
+        number = token.rpartition(":")[2]
+        return self.operations.get(number)
+
+    def entry_of(self, run_id: str, version: int) -> Commit | None:
+        """Return the commit by which a run came into the status that it has at a version."""
+        commit = self.by_version.get((run_id, version))
+        if commit is None:
+            return None
+        return self.by_version.get((run_id, commit.entered_version))
+
+
+def name(commit: Commit) -> str:
+    """Return how a violation calls a version."""
+    return f"{commit.foreign_id!r} ({commit.run_id[-6:]}) v{commit.version}"
