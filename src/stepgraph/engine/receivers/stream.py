@@ -22,7 +22,9 @@ class StreamReceiver:
     """Feeds an inbox with deliveries, and acknowledges each after its effect is stored.
 
     The stream is opened for the slots that are held, and opened anew when they change; events
-    that were in hand then come a second time and are dropped by the version gate.
+    that were in hand then come a second time and are dropped by the version gate. What was released
+    unfinished is offered again, and what could not be acknowledged is told again: no event is left
+    unfinished behind the others, where it would hide the runs that the stream has lost.
     """
 
     def __init__(
@@ -40,8 +42,11 @@ class StreamReceiver:
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._acks: list[Delivery] = []
+        # By identity: what an earlier receiver gave is no business of this one's.
+        self._given: dict[int, Delivery] = {}
         self._has_acks = asyncio.Event()
         self._receiver: EventReceiver | None = None
+        self._loop = asyncio.get_running_loop()
         inbox.on_room(self._room.set)
         tasks.start(self._run(), "receive events")
         tasks.start(self._acknowledge(), "acknowledge events")
@@ -63,6 +68,8 @@ class StreamReceiver:
                 continue
             try:
                 self._receiver = await self._open(slots)
+                self._given.clear()
+                self._acks.clear()
                 try:
                     await self._receive(self._receiver, slots)
                 finally:
@@ -82,10 +89,17 @@ class StreamReceiver:
                 await self._room.wait()
                 continue
             for delivery in await receiver.receive(room):
+                self._given[id(delivery)] = delivery
                 self._offer(delivery)
 
     def _offer(self, delivery: Delivery) -> None:
         event = delivery.event
+        if id(delivery) not in self._given or delivery.slot not in self.inbox.slots:
+            # It comes again to whoever opens the stream for its slot.
+            return
+        if self.inbox.room <= 0:
+            self._offer_later(delivery)
+            return
         ref = RunRef(event.workflow, event.foreign_id, event.run_id)
         work = Work(
             self,
@@ -103,10 +117,20 @@ class StreamReceiver:
             self.left(work, is_finished=True)
 
     def left(self, work: Work, *, is_finished: bool) -> None:
-        """Acknowledge what is finished; what is not comes again when the stream is opened anew."""
-        if is_finished and work.delivery is not None:
-            self._acks.append(work.delivery)
+        """Acknowledge what is finished; what is not is offered again in a moment."""
+        delivery = work.delivery
+        if delivery is None or id(delivery) not in self._given:
+            return
+        if is_finished:
+            del self._given[id(delivery)]
+            self._acks.append(delivery)
             self._has_acks.set()
+        else:
+            self._offer_later(delivery)
+
+    def _offer_later(self, delivery: Delivery) -> None:
+        if not self.inbox.is_closed:
+            self._loop.call_later(_AWAY_SECONDS, self._offer, delivery)
 
     async def _acknowledge(self) -> None:
         while True:
@@ -119,5 +143,9 @@ class StreamReceiver:
             try:
                 await receiver.ack(deliveries)
             except UnavailableError as error:
-                text = "events could not be acknowledged; they come again"
+                text = "events could not be acknowledged, trying again"
                 self._log.warning(text, error=error)
+                await pause_seconds(_AWAY_SECONDS)
+                if receiver is self._receiver:
+                    self._acks[:0] = deliveries
+                    self._has_acks.set()
