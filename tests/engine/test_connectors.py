@@ -7,6 +7,7 @@ import pytest
 
 from stepgraph import Builder, ConnectorEvent, DefinitionError, RunInProgressError, Skip
 from stepgraph.adapters.memory import MemoryConnector
+from stepgraph.adapters.memory.connector import MemoryConnectorReceiver
 from stepgraph.testing import Harness
 from tests.engine.test_steps import until
 from tests.flows import Order, Status
@@ -207,3 +208,25 @@ def test_sources_and_connectors_must_match(backend):
     with pytest.raises(DefinitionError, match="payments"):
         orders = listening(handle)
         orders.add_connector("payments", handle)
+
+
+async def test_an_acknowledgement_that_fails_is_made_again(backend, monkeypatch):
+    source, failures = MemoryConnector(), []
+    ack = MemoryConnectorReceiver.ack
+
+    async def fail_once(self, events):
+        if not failures:
+            failures.append(events)
+            raise ConnectionError("away")
+        await ack(self, events)
+
+    async def handle(workflow, event):
+        await workflow.trigger(event.foreign_id, Order())
+
+    monkeypatch.setattr(MemoryConnectorReceiver, "ack", fail_once)
+    orders = listening(handle)
+    async with Harness(orders, backend=backend, connectors={"payments": source}) as harness:
+        await source.publish(*events("e-1"))
+        await settled(harness, source, 1)
+
+    assert failures

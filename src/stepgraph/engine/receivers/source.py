@@ -169,14 +169,17 @@ class SourceReceiver:
         while self._waiting:
             event = self._waiting.popleft()
             name = _order_of(event)
-            if (
-                name in held
-                or self._seconds_to_age(event) > 0
-                or not self._inbox.offer(self._work_of(event, name))
-            ):
+            if name in held or self._seconds_to_age(event) > 0 or not self._take(event, name):
                 held.add(name)
                 kept.append(event)
         self._waiting = kept
+
+    def _take(self, event: ConnectorEvent, name: str) -> bool:
+        work = self._work_of(event, name)
+        if self._inbox.offer(work):
+            self._in_hand[id(work)] = event
+            return True
+        return False
 
     async def _store(self) -> None:
         """Store ripe events as rows, then acknowledge them."""
@@ -211,11 +214,13 @@ class SourceReceiver:
         row = self._row_of(event)
         due_at = to_instant(event.created_at)
         work = Work(self, name, _READING_SLOT, row, due_at=due_at, named=ref)
-        self._in_hand[id(work)] = event
         return work
 
     def left(self, work: Work, *, is_finished: bool) -> None:
-        """Acknowledge what is done; what is not comes again when the source is opened anew."""
+        """Acknowledge what is done; what is not is handed over again in a moment.
+
+        The source may have nothing more to give, so that nothing else would bring it up.
+        """
         event = self._in_hand.pop(id(work), None)
         self._moved.set()
         if event is None:
@@ -225,7 +230,7 @@ class SourceReceiver:
         elif self._receiver is not None and self._is_reader:
             self._waiting.appendleft(event)
             # The reader may be waiting for the source, which may have nothing more to give.
-            asyncio.get_running_loop().call_soon(self._offer_waiting)
+            asyncio.get_running_loop().call_later(_FIRST_AWAY, self._offer_waiting)
 
     def _finish(self, events: list[ConnectorEvent]) -> None:
         self._done += events
@@ -243,8 +248,12 @@ class SourceReceiver:
             try:
                 await receiver.ack(done)
             except Exception as error:  # a foreign stream can raise anything
-                text = "events could not be acknowledged; they come again"
+                text = "events could not be acknowledged, trying again"
                 self._log.warning(text, error=error)
+                await pause_seconds(_FIRST_AWAY)
+                if receiver is self._receiver:
+                    self._done[:0] = done
+                    self._has_done.set()
             finally:
                 self._is_acknowledging = False
 
