@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from stepgraph.engine.inbox import Inbox
-from stepgraph.engine.work import Work, work_of_row
+from stepgraph.engine.work import Work, work_id_of, work_of_row
 from stepgraph.model.instant import SECOND
 from stepgraph.model.queue import QueueKey, QueueRow, Want
 from stepgraph.model.record import Record
@@ -21,7 +21,8 @@ class QueueReceiver:
 
     What this process commits for a slot that it holds is offered at once, with its record; the row
     stays in the store until it is finished. While the store is known to hold rows that did not fit
-    (`is_behind`), offers are refused, so that the oldest work goes first.
+    (`is_behind`), offers are refused, so that the oldest work goes first. Where a run's rows must
+    come in order, or by the store's clock, everything is fetched (`takes_handed` is False).
 
     A fetch starts half a second before the last row that one has brought, so that a backlog is not
     read again and again, and from the very beginning every second (or twenty times the duration of
@@ -34,10 +35,14 @@ class QueueReceiver:
         self.inbox = inbox
         self.is_hungry = True
         self.is_behind = False
+        self.takes_handed = True
         self._ask = ask
         self._is_fetching = False
         self._was_woken = False
         self._left_meanwhile: set[QueueKey] = set()
+        # What the last two fetches brought: a commit whose answer was slow may hand it over again.
+        self._fetched: set[QueueKey] = set()
+        self._fetched_before: set[QueueKey] = set()
         self._loop = asyncio.get_running_loop()
         self._position = 0
         self._asked_at = 0.0
@@ -66,7 +71,14 @@ class QueueReceiver:
         self.inbox.is_asked_for_room = True
 
     def hand_over(self, row: QueueRow, record: Record, loaded_at: float) -> None:
-        """Take a due row of a held slot that this process has just committed, with its record."""
+        """Take a due row of a held slot that this process committed in a call of `loaded_at`."""
+        if not self.takes_handed:
+            self.wake()
+            return
+        if (self._fetched and row.key in self._fetched) or (
+            self._fetched_before and row.key in self._fetched_before
+        ):
+            return
         if not self.is_behind:
             if self.inbox.admit(work_of_row(row, self, record, loaded_at)):
                 return
@@ -89,6 +101,8 @@ class QueueReceiver:
         self._is_fetching = True
         self._was_woken = False
         self._left_meanwhile.clear()
+        self._fetched, self._fetched_before = self._fetched_before, self._fetched
+        self._fetched.clear()
         self._asked_at = self._loop.time()
         if self._asked_at - self._swept_at >= self._sweep_seconds:
             self._position = 0
@@ -108,12 +122,13 @@ class QueueReceiver:
         for row in rows:
             count += 1
             self._position = max(self._position, row.due_at)
-            known = in_hand.get(row.id)
+            known = in_hand.get(work_id_of(row))
             if known is not None:
                 # The same row is in hand; another row of the same run waits until that one left.
                 is_refused |= known.key != row.key
             elif row.key not in self._left_meanwhile:
                 is_refused |= not self.inbox.offer(work_of_row(row, self))
+                self._fetched.add(row.key)
         self._left_meanwhile.clear()
         self.is_behind = count >= want.limit or is_refused
         if is_refused:
