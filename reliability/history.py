@@ -149,6 +149,7 @@ class History:
     is_quiescent: bool = True
     has_faults: bool = False
     has_node_faults: bool = False
+    repeat_limit: int = 1
     has_skew: bool = False
     graph: frozenset[tuple[int, int]] = frozenset()
     ends: frozenset[int] = frozenset()

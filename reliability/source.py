@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -60,7 +61,8 @@ class SimSourceReceiver(ConnectorReceiver):
         self._server = server
         self._network = network
         self._taken: set[int] = set()
-        self._places: dict[int, list[int]] = {}
+        self._places: dict[int, int] = {}
+        self._given: list[ConnectorEvent] = []
 
     async def receive(self, max_events: int, /) -> Sequence[ConnectorEvent]:
         while True:
@@ -69,13 +71,16 @@ class SimSourceReceiver(ConnectorReceiver):
             if found:
                 for place, event in found:
                     self._taken.add(place)
-                    self._places.setdefault(id(event), []).append(place)
-                return [event for _, event in found]
+                # Each delivery is an object of its own, as from a real stream.
+                delivered = [copy(event) for _, event in found]
+                self._given += delivered
+                for (place, _), event in zip(found, delivered, strict=True):
+                    self._places[id(event)] = place
+                return delivered
             await asyncio.sleep(1.0)
 
     async def ack(self, events: Sequence[ConnectorEvent], /) -> None:
-        known = [self._places.get(id(event), []) for event in events]
-        places = [found.pop(0) for found in known if found]
+        places = [self._places[id(event)] for event in events if id(event) in self._places]
         await self._network.call("stream", "ack source", partial(self._server.ack, places))
 
     async def close(self) -> None: ...

@@ -295,6 +295,7 @@ class World:
         kinds = {fault.kind for fault in self.config.faults}
         history.has_faults = bool(kinds)
         history.has_node_faults = bool(kinds & set(NODE_KINDS))
+        history.repeat_limit = 1 + sum(self.network.injected.values())
         history.has_skew = bool(kinds & set(CLOCK_KINDS))
         history.steps, history.seconds = self.loop.steps, self.loop.time()
         history.errors += self.loop.errors
@@ -317,20 +318,26 @@ class _Listener(logging.Handler):
 
 
 async def _call_inline(threads: Any, function: Callable[[], Any]) -> Any:
-    """Stand in for a thread: the function runs at one instant, some time after the call."""
+    """Stand in for a thread: the function runs at one instant, and its answer comes later."""
     loop: Any = asyncio.get_running_loop()
     drawn = loop.world.chance.draw("thread", loop.steps)
     seconds = drawn * 0.01 if drawn < 0.93 or loop.world.is_healed else (drawn - 0.93) * 90
     cancelled: asyncio.CancelledError | None = None
+    value, error = None, None
+    try:
+        value = copy_context().run(function)
+    except BaseException as raised:  # noqa: BLE001 -- it belongs to the caller
+        error = raised
     ends_at = loop.time() + seconds
     while (left := ends_at - loop.time()) > 0:
         try:
             await asyncio.sleep(left)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    value = copy_context().run(function)
+        except asyncio.CancelledError as interruption:
+            cancelled = interruption
     if cancelled is not None:
         raise cancelled
+    if error is not None:
+        raise error
     return value
 
 

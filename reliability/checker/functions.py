@@ -29,8 +29,14 @@ def i21_first_deliveries_in_order(index: Index) -> Iterator[str]:
     if index.history.has_faults:
         return
     highest: dict[str, int] = {}
+    seen = set()
     for _, run_id, version in index.history.received:
-        if version < highest.get(run_id, 0):
+        if (run_id, version) in seen:
+            continue
+        seen.add((run_id, version))
+        commit = index.by_version.get((run_id, version))
+        is_delayed = commit is not None and commit.due_at > commit.updated_at
+        if version < highest.get(run_id, 0) and not is_delayed:
             yield f"an event of {run_id} v{version} came after v{highest[run_id]}"
         highest[run_id] = max(version, highest.get(run_id, 0))
 
@@ -58,16 +64,19 @@ def _called_after_the_end(index: Index) -> Iterator[str]:
 
 
 def i23_bounded_repeats(index: Index) -> Iterator[str]:
-    """A step is called once for a version and attempt; more often only after faults."""
-    steps = Counter(
-        (call.run_id, call.version, call.attempt)
-        for call in index.history.calls
-        if call.kind == "step"
-    )
-    limit = 12 if index.history.has_faults else 1
-    for (run_id, version, attempt), count in steps.items():
+    """A step is called once for a version and attempt; more often only after faults.
+
+    Without faults a role moves only when an instance joins: then what is in hand is repeated there.
+    """
+    steps: Counter[tuple[object, ...]] = Counter()
+    for call in index.history.calls:
+        if call.kind == "step" and call.outcome != "interrupted":
+            node = "" if index.history.has_faults else call.node
+            steps[(call.run_id, call.version, call.attempt, node)] += 1
+    limit = index.history.repeat_limit if index.history.has_faults else 1
+    for (run_id, version, attempt, _), count in steps.items():
         if count > limit:
-            yield f"the step of {run_id[-6:]} v{version}, attempt {attempt}, ran {count} times"
+            yield f"the step of {run_id} v{version}, attempt {attempt}, ran {count} times"
     for commits in index.all_of.values():
         for before, after in zip(commits, commits[1:], strict=False):
             if after.attempt and after.version == before.version and not after.is_skip:
