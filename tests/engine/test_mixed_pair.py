@@ -119,3 +119,28 @@ async def test_an_acknowledgement_that_fails_is_made_again(monkeypatch):
         await until(read, lambda unfinished: not unfinished)
 
     assert failures
+
+
+async def test_what_was_dropped_with_a_slot_comes_again_when_the_slot_is_back_at_once():
+    begun = []
+
+    async def step(run: Run[Order, Status]) -> Literal[Status.PAID]:
+        begun.append(run.id)
+        if len(begun) == 1:
+            await asyncio.Event().wait()
+        return Status.PAID
+
+    async with one_step(step).build(Memory(), event_streamer=Memory()) as workflow:
+        run_id = await workflow.trigger("o-1", Order())
+
+        async def read():
+            return begun
+
+        await until(read, bool)
+        consumer = next(c for c in workflow.opened()._consumers if "/step/" in c.name)
+        slots = frozenset(consumer.inbox.slots)
+        consumer.hold(frozenset())
+        consumer.lose(slots, "role lost")
+        consumer.hold(slots)
+
+        await workflow.await_status(run_id, Status.PAID, within=SOON)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from stepgraph.engine.inbox import BATCH, Inbox
+from stepgraph.engine.receivers.reading import Reading
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
@@ -46,6 +47,8 @@ class StreamReceiver:
         self._given: dict[int, Delivery] = {}
         self._has_acks = asyncio.Event()
         self._receiver: EventReceiver | None = None
+        self._opened_for: tuple[int, ...] = ()
+        self._reading = Reading()
         self._loop = asyncio.get_running_loop()
         inbox.on_room(self._room.set)
         tasks.start(self._run(), "receive events")
@@ -54,6 +57,11 @@ class StreamReceiver:
     def wake(self) -> None:
         """Open the stream anew if the slots have changed."""
         self._changed.set()
+        if self._opened_for != tuple(sorted(self.inbox.slots)):
+            # Also if they are the old ones again by the time that anybody looks.
+            self._opened_for = ()
+            self._reading.give_up()
+            self._room.set()
 
     async def low_water(self) -> int | None:
         """Return when the oldest event that is not finished was sent; None at the head."""
@@ -67,6 +75,7 @@ class StreamReceiver:
             if not slots:
                 continue
             try:
+                self._opened_for = slots
                 self._receiver = await self._open(slots)
                 self._given.clear()
                 self._acks.clear()
@@ -81,14 +90,14 @@ class StreamReceiver:
             self._changed.set()
 
     async def _receive(self, receiver: EventReceiver, slots: tuple[int, ...]) -> None:
-        while tuple(sorted(self.inbox.slots)) == slots:
+        while self._opened_for == slots:
             room = min(self.inbox.room, BATCH)
             if room <= 0:
                 self._room.clear()
                 self.inbox.is_asked_for_room = True
                 await self._room.wait()
                 continue
-            for delivery in await receiver.receive(room):
+            for delivery in await self._reading.of(receiver.receive(room)) or ():
                 self._given[id(delivery)] = delivery
                 self._offer(delivery)
 
@@ -97,8 +106,9 @@ class StreamReceiver:
         if id(delivery) not in self._given or delivery.slot not in self.inbox.slots:
             # It comes again to whoever opens the stream for its slot.
             return
-        if self.inbox.room <= 0:
-            self._offer_later(delivery)
+        known = self.inbox.in_hand.get(event.run_id)
+        if known is not None and known.version > event.version:
+            self._finish(delivery)
             return
         ref = RunRef(event.workflow, event.foreign_id, event.run_id)
         work = Work(
@@ -112,9 +122,9 @@ class StreamReceiver:
             delivery=delivery,
         )
         if not self.inbox.offer(work):
-            # The run is in hand under another version: its record is what counts, and if this
-            # event was the newer one, the run counts as lost soon and is found by its record.
-            self.left(work, is_finished=True)
+            # There is no room, or the run is in hand and may be released: not before that is over
+            # is it known what this event is worth.
+            self._offer_later(delivery)
 
     def left(self, work: Work, *, is_finished: bool) -> None:
         """Acknowledge what is finished; what is not is offered again in a moment."""
@@ -122,11 +132,14 @@ class StreamReceiver:
         if delivery is None or id(delivery) not in self._given:
             return
         if is_finished:
-            del self._given[id(delivery)]
-            self._acks.append(delivery)
-            self._has_acks.set()
+            self._finish(delivery)
         else:
             self._offer_later(delivery)
+
+    def _finish(self, delivery: Delivery) -> None:
+        del self._given[id(delivery)]
+        self._acks.append(delivery)
+        self._has_acks.set()
 
     def _offer_later(self, delivery: Delivery) -> None:
         if not self.inbox.is_closed:
