@@ -62,7 +62,7 @@ async def triggers(world: Any, workflow: Any) -> None:
         elif random.random() < 0.4:
             key = f"key-{count}"
             keys.append((foreign_id, key))
-        stage = random.choice((None, None, None, Stage.BUSY, Stage.WAITING, Stage.TIMED))
+        stage = random.choice((None, None, Stage.BUSY, Stage.BUSY, Stage.WAITING, Stage.TIMED))
         after = timedelta(seconds=random.uniform(0.1, 6)) if random.random() < 0.2 else None
         together = [
             trigger(world, workflow, foreign_id, key=key, status=stage, after=after)
@@ -76,6 +76,9 @@ async def trigger(world: Any, workflow: Any, foreign_id: str, **wish: Any) -> No
     key = wish.pop("key")
     for _ in range(3):
         async with operation(world, "trigger", workflow, foreign_id, key=key or "") as made:
+            if wish.get("after") is not None:
+                wait = int(wish["after"].total_seconds() * 1e6) - 1
+                world.history.delays[made.number] = world.microseconds("client") + wait
             made.run_id = await workflow.trigger(
                 foreign_id, basket(made.number), idempotency_key=key, **wish
             )
@@ -92,14 +95,17 @@ async def callbacks(world: Any, workflow: Any) -> None:
     while world.loop.time() < ends_at:
         await asyncio.sleep(random.uniform(0, 1.2))
         foreign_id = world.pick_foreign_id(random)
-        name = random.choice(tuple(CALLBACKS))
+        name = random.choice((*CALLBACKS, "approve", "nudge", "nudge"))
         key = f"letter-{len(sent)}" if random.random() < 0.6 else None
         if sent and random.random() < 0.3:
             foreign_id, name, key = random.choice(sent)
         elif key is not None:
             sent.append((foreign_id, name, key))
         wish = random.choice(("go", "go", "go", "repeat", "repeat", "skip", "raise"))
-        await call_back(world, workflow, foreign_id, name, key=key, wish=wish)
+        count = 2 if random.random() < 0.15 else 1
+        await asyncio.gather(
+            *(call_back(world, workflow, foreign_id, name, key=key, wish=wish) for _ in range(count))
+        )
 
 
 async def call_back(

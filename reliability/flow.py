@@ -190,6 +190,8 @@ class Flow:
 
     async def _dawdle(self, call: Call, drawn: float) -> None:
         """Sleep: shortly, past the time limit, or without listening to a cancellation."""
+        if call.status == S.BUSY and 0.3 < drawn < 0.60:
+            await asyncio.sleep((drawn - 0.3) * 4)
         if drawn < 0.60:
             return
         if drawn < 0.72:
@@ -223,8 +225,10 @@ class Flow:
             return Cancel("enough")
         if 0.885 <= drawn < 0.92:
             after = 0.0 if drawn < 0.90 else (drawn - 0.90) * 150
+            until = to_instant(run.now()) + round(after, 3) * 1e6
+            self.world.history.delays[call.token] = int(until)
             return Repeat(after=timedelta(seconds=round(after, 3)))
-        if 0.92 <= drawn < 0.94 and call.status == S.BUSY and call.kind != "timeout":
+        if (0.92 <= drawn < 0.94 or 0.1 < drawn < 0.2) and call.status == S.BUSY and call.kind != "timeout":
             return Skip()
         if 0.94 <= drawn < 0.95 and self.world.config.has_unstorable:
             run.object.origin = "unstorable"

@@ -127,7 +127,11 @@ class Grant(NamedTuple):
 
 @dataclass
 class History:
-    """Everything that is checked when a world has ended."""
+    """Everything that is checked when a world has ended.
+
+    `delays` holds, by the mark of a call or the number of a trigger, before which instant nothing
+    may go on. `refusals` counts how often the store refused a write of (run, version).
+    """
 
     commits: list[Commit] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
@@ -140,10 +144,9 @@ class History:
     grants: list[Grant] = field(default_factory=list)
     received: list[tuple[float, str, int]] = field(default_factory=list)
     parked: list[tuple[str, str, int]] = field(default_factory=list)
-    discarded: list[tuple[str, str, int]] = field(default_factory=list)
-    decisions: list[tuple[str, str]] = field(default_factory=list)
-    seen_at_once: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    delays: dict[str, int] = field(default_factory=dict)
+    refusals: dict[tuple[str, int], int] = field(default_factory=dict)
     canaries: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     is_quiescent: bool = True

@@ -17,7 +17,7 @@ from stepgraph.adapters.memory.record_store import MemoryRecordStore
 from stepgraph.adapters.memory.storage import MemoryStorage
 from stepgraph.adapters.memory.work_queue import MemoryWorkQueue
 from stepgraph.errors import RefusedError
-from stepgraph.model.queue import QueueKey, QueueRow, Want
+from stepgraph.model.queue import ParkedRow, QueueKey, QueueRow, Want
 from stepgraph.model.record import Record
 from stepgraph.model.slot import slot_of
 from stepgraph.model.topic import relay_consumer, step_topic
@@ -74,9 +74,11 @@ class StoreServer:
         network: Network = self.world.network
         if any(UNSTORABLE in write.record.object for write in writes):
             self.world.goal("a write was refused for good")
+            self._count_refusals(writes)
             raise RefusedError("the object cannot be stored")
         if network.find("refused") is not None:
             self.world.goal("a call met a deadlock")
+            self._count_refusals(writes)
             raise RefusedError("deadlock")
         results: list[Result] = []
         for write in writes:
@@ -89,6 +91,12 @@ class StoreServer:
         self.finish(finished)
         self.world.note("commit", node, [type(result).__name__ for result in results])
         return results
+
+    def _count_refusals(self, writes: Sequence[Write]) -> None:
+        refusals = self.world.history.refusals
+        for write in writes:
+            place = (write.record.run_id, write.record.version)
+            refusals[place] = refusals.get(place, 0) + 1
 
     def _apply(self, write: Write) -> list[Result]:
         before = len(self.world.history.commits)
@@ -132,13 +140,22 @@ class StoreServer:
             was_there = self.storage.queue(row.consumer, row.slot).rows.get((row.due_at, row.id))
             if was_there is not None:
                 self.storage.finish(key)
-                from stepgraph.model.queue import ParkedRow
-
                 self.storage.parked[key] = ParkedRow(row, error, now)
                 self.world.history.parked.append((row.consumer, row.run_id, row.version))
                 self.world.goal("a row was parked")
+                self._look_at_letter(row)
                 if row.consumer.split("/")[1] == "step":
                     self.world.broken("I19", f"work of a step was parked: {row.id}")
+
+    def _look_at_letter(self, row: QueueRow) -> None:
+        """Without faults no early callback is given up while its run has long been waiting."""
+        run_id = self.storage.open_runs.get((row.workflow, row.foreign_id))
+        if not row.consumer.endswith("/inbox") or self.world.config.faults or run_id is None:
+            return
+        record = self.storage.records[run_id]
+        waited = (self.now() - record.updated_at) / 1e6
+        if record.status == 3 and record.run_state in (1, 2) and waited > 5:
+            self.world.broken("I32", f"a letter to {row.foreign_id} was parked, which waits for it")
 
     def due(self, wants: Sequence[Want], now: int) -> list[QueueRow]:
         """Return what is due by both clocks."""

@@ -231,7 +231,7 @@ class World:
                 await self.loop.create_task(self._tidy(workflow), context=with_client)
             self.history.left = self.left()
             quiet = quiet + 1 if not self.history.left else 0
-            if quiet >= 2:
+            if quiet >= 3:
                 return
         self.history.is_quiescent = False
 
@@ -284,6 +284,38 @@ class World:
             text = repr((record, storage.history.get(record.run_id), told))
             if "yranac" in text:
                 self.history.canaries.append(f"{record.foreign_id} {record.run_id}")
+
+    def _look_at_histories(self) -> None:
+        """The history tells of every write that raised a version or counted an attempt, once."""
+        written: dict[str, list[tuple[int, int, str]]] = {}
+        for commit in self.history.commits:
+            if not commit.is_skip:
+                row = (commit.version, commit.attempt, commit.write_id)
+                written.setdefault(commit.run_id, []).append(row)
+        for run_id, rows in written.items():
+            stored = [
+                (row.version, row.attempt, row.write_id.hex())
+                for row in self.store.storage.history.get(run_id, ())
+            ]
+            if sorted(stored) != sorted(rows):
+                self.broken("I16", f"the history of {run_id} is not what was written")
+
+    def _look_at_nodes(self) -> None:
+        """At rest nobody holds anything in memory."""
+        for node in [*self.nodes, self.client]:
+            for workflow in node.workflows if node.is_up else ():
+                supervisor = workflow.opened()
+                instance = supervisor.instance
+                counts = {
+                    "awaited runs": len(instance.awaiting._waiters),
+                    "moving rows": len(instance.mover._moves),
+                    "writes": len(instance.committer._changes._pending),
+                    "work": sum(len(c.inbox.in_hand) for c in supervisor._consumers),
+                    "tasks": max(0, len(supervisor._tasks._tasks) - 200),
+                }
+                left = {name: count for name, count in counts.items() if count}
+                if left and self.history.is_quiescent:
+                    self.broken("I41", f"{node.id} still has {left}")
 
     def describe(self) -> None:
         """Tell the checker what is known of this world beside its history."""
@@ -382,6 +414,8 @@ def live(world: World) -> None:
         finally:
             world.loop.bury()
     world._look_for_canaries()
+    world._look_at_histories()
+    world._look_at_nodes()
     world.describe()
 
 

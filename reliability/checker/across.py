@@ -121,6 +121,10 @@ def i15_no_cross_talk(index: Index) -> Iterator[str]:
             yield f"{name(commits[0])} was made by nobody"
         elif (made.workflow, made.foreign_id) != (commits[0].workflow, commits[0].foreign_id):
             yield f"{name(commits[0])} was made for {made.foreign_id!r} of {made.workflow}"
+    for made in index.history.operations:
+        told = index.by_version.get((made.run_id, 1)) if made.kind in _BIRTHS else None
+        if told is not None and told.foreign_id != made.foreign_id:
+            yield f"{made.number}: {made.foreign_id!r} was told of the run of {told.foreign_id!r}"
     for commit in index.history.commits:
         action = index.operations.get(commit.actor)
         if action is not None and action.run_id != commit.run_id:
@@ -152,6 +156,9 @@ def i32_callback_once_never_silent(index: Index) -> Iterator[str]:
             continue
         callback, effect = _callback_of(made)
         places = applied.get((made.workflow, made.foreign_id, callback, made.key), set())
+        told = [c.outcome for c in index.history.calls if c.token.endswith(f":{made.number}")]
+        if effect == "skipped" and "Skip" not in told:
+            yield f"{made.number}: skipped, and no function said so"
         if effect == "repeated" and (made.run_id, made.version) not in places:
             yield f"{made.number}: repeats an answer that nobody gave"
         if made.error == "NotWaitingError" and _waits_throughout(index, made, callback):

@@ -10,6 +10,7 @@ from reliability.checker.index import Index
 # again when it meets somebody; a callback's function has its own limit, five times.
 LIMITS = {"trigger": 45.0, "await": 15.0, "callback": 240.0, "feed": 45.0}
 _OTHERS = 120.0
+_STATUS = {"DRAFT": 1, "PAID": 2, "WAITING": 3, "BUSY": 4, "TIMED": 5, "DONE": 6, "UNDONE": 7}
 
 
 def i35_gone_means_gone(index: Index) -> Iterator[str]:
@@ -45,6 +46,13 @@ def i42_time_limits_are_kept(index: Index) -> Iterator[str]:
             if made.node.startswith("client"):
                 yield f"{made.number}: {made.kind} never returned"
             continue
+        if made.error == "DeadlineError" and not index.history.has_faults:
+            wanted = {_STATUS[word] for word in made.detail.split(",") if word}
+            for commit in index.runs.get(made.run_id, ()):
+                is_there = commit.status in wanted if wanted else commit.run_state > 3
+                if is_there and commit.at < made.ended_at - 3:
+                    yield f"{made.number}: waited although the run was there at {commit.at:.3f}"
+                    break
         took = made.ended_at - made.at
         if took > LIMITS.get(made.kind, _OTHERS) and not made.was_held:
             if made.node.startswith("client"):

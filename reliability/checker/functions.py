@@ -82,6 +82,21 @@ def i23_bounded_repeats(index: Index) -> Iterator[str]:
             if after.attempt and after.version == before.version and not after.is_skip:
                 if after.attempt != before.attempt + 1:
                     yield f"{name(after)}: attempt {before.attempt} became {after.attempt}"
+                elif not _has_failed(index, after):
+                    yield f"{name(after)}: attempt {after.attempt} is counted, and did not fail"
+
+
+def _has_failed(index: Index, counted: Commit) -> bool:
+    """Return whether a call of this attempt raised, ran too long, or could not be stored."""
+    if index.history.refusals.get((counted.run_id, counted.version + 1), 0) >= 2:
+        return True
+    return any(
+        call.kind == "step"
+        and (call.run_id, call.version, call.attempt)
+        == (counted.run_id, counted.version, counted.attempt)
+        and (call.outcome in ("raised", "DRAFT") or call.name == "PAID" or counted.at - call.at > 3.9)
+        for call in index.history.calls
+    )
 
 
 def i24_hook_at_least_once(index: Index) -> Iterator[str]:
@@ -144,6 +159,32 @@ def i26_timer_never_early(index: Index) -> Iterator[str]:
         if due_at is not None and min(call.worker_at, call.store_at) < due_at:
             early = (due_at - min(call.worker_at, call.store_at)) / 1e6
             yield f"{_label(call)} was called {early:.6f} s early"
+    yield from _begun_early(index)
+
+
+def _begun_early(index: Index) -> Iterator[str]:
+    """A step waits as long as its run, its trigger or its last attempt asked for."""
+    until: dict[tuple[str, int], int] = {}
+    for commits in index.runs.values():
+        wait, status = index.history.delays.get(commits[0].origin, 0), commits[0].status
+        for commit in commits:
+            made = index.operations.get(commit.actor)
+            if commit.status != status or (made is not None and made.kind == "retry"):
+                wait, status = 0, commit.status
+            if commit.tokens and commit.cause == "step" and commit.run_state == 2:
+                wait = max(wait, index.history.delays.get(commit.tokens[-1], 0))
+            until[(commit.run_id, commit.version)] = wait
+    backed_off = {
+        (commit.run_id, commit.version, commit.attempt + 1): commit.due_at
+        for commit in index.history.commits
+        if commit.attempt and not commit.is_skip
+    }
+    for call in index.history.calls:
+        if call.kind == "step":
+            wait = until.get((call.run_id, call.version), 0)
+            wait = max(wait, backed_off.get((call.run_id, call.version, call.attempt), 0))
+            if call.worker_at < wait:
+                yield f"{_label(call)} began {(wait - call.worker_at) / 1e6:.6f} s early"
 
 
 def i27_timer_never_lost(index: Index) -> Iterator[str]:
@@ -166,6 +207,11 @@ def i27_timer_never_lost(index: Index) -> Iterator[str]:
 
 def i28_timer_never_strays(index: Index) -> Iterator[str]:
     """A timer acts on the entry that it was made for."""
+    for commits in index.runs.values():
+        for commit in commits:
+            entered = index.entered[(commit.run_id, commit.version)]
+            if commit.entered_version != entered:
+                yield f"{name(commit)} says that it came in at {commit.entered_version}"
     for call in index.history.calls:
         if call.kind != "timeout":
             continue
@@ -218,7 +264,8 @@ def keys_name_the_piece_of_work(index: Index) -> Iterator[str]:
         commit = index.by_version.get((call.run_id, call.version))
         if commit is None:
             continue
-        work: tuple[object, ...] = (call.run_id, commit.progress_version, call.kind, call.name)
+        progress = index.progress[(call.run_id, call.version)]
+        work: tuple[object, ...] = (call.run_id, progress, call.kind, call.name)
         if call.kind == "callback":
             made = index.made_by(call.token)
             work = (*work, made.key if made is not None else "")

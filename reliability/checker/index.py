@@ -17,11 +17,28 @@ class Index:
         self.by_version: dict[tuple[str, int], Commit] = {}
         self.operations = {made.number: made for made in history.operations}
         self.calls: dict[str, Call] = {call.token: call for call in history.calls}
+        self.progress: dict[tuple[str, int], int] = {}
+        self.entered: dict[tuple[str, int], int] = {}
         for commit in history.commits:
             self.all_of.setdefault(commit.run_id, []).append(commit)
             if not commit.is_skip and commit.attempt == 0:
                 self.runs.setdefault(commit.run_id, []).append(commit)
                 self.by_version[(commit.run_id, commit.version)] = commit
+
+        for commits in self.runs.values():
+            self._follow(commits)
+
+    def _follow(self, commits: list[Commit]) -> None:
+        """Find out from the outside at which version a run made progress, and came in."""
+        progress = entered = commits[0].version
+        status = commits[0].status
+        for commit in commits:
+            if commit.status != status:
+                entered, status = commit.version, commit.status
+            if commit.cause in ("step", "callback", "timeout") and commit.run_state not in (3, 5):
+                progress = commit.version
+            self.progress[(commit.run_id, commit.version)] = progress
+            self.entered[(commit.run_id, commit.version)] = entered
 
     def pairs(self) -> Iterator[tuple[Commit, Commit]]:
         """Return every version with the one before."""
@@ -35,10 +52,8 @@ class Index:
 
     def entry_of(self, run_id: str, version: int) -> Commit | None:
         """Return the commit by which a run came into the status that it has at a version."""
-        commit = self.by_version.get((run_id, version))
-        if commit is None:
-            return None
-        return self.by_version.get((run_id, commit.entered_version))
+        entered = self.entered.get((run_id, version), 0)
+        return self.by_version.get((run_id, entered))
 
 
 def name(commit: Commit) -> str:

@@ -1,0 +1,6 @@
+"""Small worlds."""
+
+
+def main() -> int:
+    """Nothing yet."""
+    return 0
