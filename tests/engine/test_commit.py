@@ -1,6 +1,7 @@
 """What a caller is told of a write whose first call was not answered."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -94,3 +95,27 @@ async def test_a_step_goes_on_whose_run_was_saved_while_it_was_at_work(backend):
         run = await workflow.await_status(run_id, Status.PAID, within=SOON)
 
         assert (run.version, run.object.seen) == (3, ["remark"])
+
+
+async def test_a_refused_resume_of_what_errors_paused_is_made_again(monkeypatch):
+    commit, refused = MemoryRecordStore.commit, []
+
+    async def refuse_twice(self, writes, finished=()):
+        if len(refused) < 2 and any(w.history and w.history.role == "resume" for w in writes):
+            refused.append(writes)
+            raise RefusedError("deadlock")
+        return await commit(self, writes, finished)
+
+    async def fail_once(run):
+        if run.version == 1:
+            raise ValueError("boom")
+        return Status.PAID
+
+    monkeypatch.setattr(MemoryRecordStore, "commit", refuse_twice)
+    orders = one_step(fail_once, pause_after_error_count=1)
+    async with orders.build(Memory(), pause_retry=timedelta(0)) as workflow:
+        run_id = await workflow.trigger("o-1", Order())
+
+        await workflow.await_status(run_id, Status.PAID, within=SOON)
+
+    assert len(refused) == 2
