@@ -95,7 +95,7 @@ def _replay(chosen: argparse.Namespace) -> int:
     config = _config(chosen).without(dropped)
     planting = Planting()
     if chosen.bug:
-        next(bug for bug in BUGS if bug.name == chosen.bug).plant(planting)
+        next(bug for bug in BUGS if bug.name == chosen.bug.replace("_", " ")).plant(planting)
     result = simulate(config, is_traced=chosen.trace)
     planting.undo()
     for line in result.trace:
@@ -132,7 +132,8 @@ def _bank(chosen: argparse.Namespace) -> int:
     began = time.monotonic()
     seeds: list[int] = []
     missed = []
-    for catch in hunt_all(chosen.bug, chosen.most, chosen.jobs):
+    names = [name.replace("_", " ") for name in chosen.bug]
+    for catch in hunt_all(names, chosen.most, chosen.jobs):
         if catch.seeds:
             seeds.append(catch.seeds)
             print(f"{catch.seeds:4}  {catch.name}: {catch.text[:110]}", flush=True)

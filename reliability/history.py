@@ -154,6 +154,7 @@ class History:
     has_node_faults: bool = False
     repeat_limit: int = 1
     has_skew: bool = False
+    is_mixed: bool = False
     graph: frozenset[tuple[int, int]] = frozenset()
     ends: frozenset[int] = frozenset()
     hooked: dict[str, frozenset[int]] = field(default_factory=dict)

@@ -328,6 +328,7 @@ class World:
         history.has_faults = bool(kinds)
         history.has_node_faults = bool(kinds & set(NODE_KINDS))
         history.repeat_limit = 1 + sum(self.network.injected.values())
+        history.is_mixed = self.config.is_mixed
         history.has_skew = bool(kinds & set(CLOCK_KINDS))
         history.steps, history.seconds = self.loop.steps, self.loop.time()
         history.errors += self.loop.errors

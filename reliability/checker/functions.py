@@ -88,7 +88,9 @@ def i23_bounded_repeats(index: Index) -> Iterator[str]:
 
 def _has_failed(index: Index, counted: Commit) -> bool:
     """Return whether a call of this attempt raised, ran too long, or could not be stored."""
-    if index.history.refusals.get((counted.run_id, counted.version + 1), 0) >= 2:
+    refusals = index.history.refusals
+    # A Skip keeps the version, every other answer raises it.
+    if max(refusals.get((counted.run_id, counted.version + more), 0) for more in (0, 1)) >= 2:
         return True
     return any(
         call.kind == "step"
@@ -183,8 +185,10 @@ def _begun_early(index: Index) -> Iterator[str]:
         if call.kind == "step":
             wait = until.get((call.run_id, call.version), 0)
             wait = max(wait, backed_off.get((call.run_id, call.version, call.attempt), 0))
-            if call.worker_at < wait:
-                yield f"{_label(call)} began {(wait - call.worker_at) / 1e6:.6f} s early"
+            # In a mixed pair it is the relay's worker that looks at its clock.
+            clock = call.store_at if index.history.is_mixed else min(call.worker_at, call.store_at)
+            if clock < wait:
+                yield f"{_label(call)} began {(wait - clock) / 1e6:.6f} s early"
 
 
 def i27_timer_never_lost(index: Index) -> Iterator[str]:
