@@ -139,7 +139,7 @@ async def operator(world: Any, workflow: Any) -> None:
     ends_at = world.config.chaos_seconds
     seen: list[Any] = []
     while world.loop.time() < ends_at:
-        await asyncio.sleep(random.uniform(0, 1.5))
+        await asyncio.sleep(random.uniform(0, 1.0))
         run_id = world.pick_run(random, workflow.name)
         if run_id is None:
             continue

@@ -42,7 +42,7 @@ def draw_faults(
     kinds = [*NODE_KINDS, *CALL_KINDS, *STORE_KINDS, *CLOCK_KINDS, *ROLE_KINDS]
     if is_mixed:
         kinds += STREAM_KINDS
-    chosen = [kind for kind in kinds if random.random() < 0.4]
+    chosen = [kind for kind in kinds if random.random() < (0.6 if kind == "answer lost" else 0.4)]
     found: list[Fault] = []
     for kind in chosen:
         for _ in range(random.randrange(1, 4)):
@@ -67,6 +67,9 @@ def _draw(chance: Chance, number: int, kind: str, at: float, nodes: tuple[str, .
     elif kind in CLOCK_KINDS:
         amount = random.choice((-300.0, -5.0, -0.01, 0.01, 3.0, 60.0))
         lasts = random.choice((5.0, 30.0))
+    elif kind == "answer lost":
+        node, server = "", random.choice(("store", "store", "store", "stream", "roles"))
+        amount = random.choice((0.05, 0.2, 0.6))
     elif kind in CALL_KINDS:
         node = random.choice((node, "", ""))
     return Fault(number, kind, at, at + lasts, node, server, amount)

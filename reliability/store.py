@@ -374,7 +374,10 @@ class SimLostRuns(LostRuns):
         self._network = network
 
     async def list_lost(self, query: Any, limit: int) -> Any:
-        execute = partial(_run, self._server.lost.list_lost, query, limit)
+        def execute() -> Any:
+            before = min(query.due_before, self._server.now())
+            return _run(self._server.lost.list_lost, query._replace(due_before=before), limit)
+
         found = await self._network.call("store", "list_lost", execute)
         if found:
             self._server.world.goal("a lost run was found by its record")

@@ -81,7 +81,7 @@ def _after_a_loss(planting: Planting, do: Any) -> None:
     planting.put(MemoryRecordStore, "_apply", applied)
 
 
-@bug("decisions 5: a finished row is deleted though the write lost", "I16")
+@bug("decisions 5: a finished row is deleted though the write lost", "I16", "I24", "I39")
 def loser_deletes_its_rows(planting: Planting) -> None:
     def delete(storage: Any, write: Any) -> None:
         for queued in write.enqueue:

@@ -207,6 +207,30 @@ def i27_timer_never_lost(index: Index) -> Iterator[str]:
                 late = waited - wait.total_seconds()
                 if late > 5 and (run_id, timer, before.version) not in called:
                     yield f"{timer} of {name(before)} was not called in {late:.1f} s"
+        yield from _forgotten_at_the_resume(index, commits)
+
+
+def _forgotten_at_the_resume(index: Index, commits: list[Commit]) -> Iterator[str]:
+    """A timer that came due while its run was paused is called soon after the resume."""
+    for held, resumed, after in zip(commits, commits[1:], commits[2:], strict=False):
+        entry = index.entry_of(resumed.run_id, resumed.version)
+        is_resume = (held.run_state, resumed.run_state) == (3, 2)
+        if not is_resume or entry is None or after.at - resumed.at < 15:
+            continue
+        for timer, wait in index.history.timeouts.get(resumed.status, {}).items():
+            if not isinstance(wait, timedelta):
+                continue
+            due_at = entry.due_at + wait // timedelta(microseconds=1)
+            calls = [
+                call
+                for call in index.history.calls
+                if (call.run_id, call.name) == (resumed.run_id, timer)
+                and entry.version <= call.version
+            ]
+            if held.updated_at < due_at < resumed.updated_at and not any(
+                call.at < resumed.at + 15 for call in calls
+            ):
+                yield f"{timer} of {name(resumed)} was not called in 15 s after the resume"
 
 
 def i28_timer_never_strays(index: Index) -> Iterator[str]:
