@@ -225,8 +225,9 @@ class Flow:
             return Cancel("enough")
         if 0.885 <= drawn < 0.92:
             after = 0.0 if drawn < 0.90 else (drawn - 0.90) * 150
-            until = to_instant(run.now()) + round(after, 3) * 1e6
-            self.world.history.delays[call.token] = int(until)
+            if after:
+                until = to_instant(run.now()) + round(after, 3) * 1e6
+                self.world.history.delays[call.token] = int(until)
             return Repeat(after=timedelta(seconds=round(after, 3)))
         if (0.92 <= drawn < 0.94 or 0.1 < drawn < 0.2) and call.status == S.BUSY and call.kind != "timeout":
             return Skip()

@@ -98,7 +98,7 @@ class Network:
             there = CALL_LIMIT + 0.1 + self._random.random() * 27
         self._note("call", request.node, server, name, kind)
         if kind == "down" and self._random.random() < 0.5:
-            await asyncio.sleep(there)
+            await asyncio.sleep(min(there, CALL_LIMIT))
             raise UnavailableError(f"{server} refuses the connection")
         if kind in ("down", "partition", "request lost"):
             self._give_up(answer, request)

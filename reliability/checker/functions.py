@@ -199,7 +199,8 @@ def i27_timer_never_lost(index: Index) -> Iterator[str]:
     for run_id, commits in index.runs.items():
         for before, after in zip(commits, commits[1:], strict=False):
             timers = index.history.timeouts.get(before.status, {})
-            is_whole = before.entered_version == before.version and before.run_state in (1, 2)
+            entered = index.entered[(run_id, before.version)]
+            is_whole = entered == before.version and before.run_state in (1, 2)
             for timer, wait in timers.items():
                 if not is_whole or not isinstance(wait, timedelta):
                     continue

@@ -352,14 +352,16 @@ class Moves:
 
 
 def _apart(record: Record, due_at: int, now: int) -> int:
-    """Return `due_at`, or the instant beside it if the row before has that: two rows, two keys.
+    """Return `due_at`, or another instant if the row before has that: two rows, two keys.
 
     Whoever still holds the row of the version before would else delete the new one with it. What
     is due stays due, and what is not stays so.
     """
     if due_at != record.due_at:
         return due_at
-    return due_at + 1 if due_at > now else due_at - 1
+    if due_at > now:
+        return due_at + 1
+    return now if due_at < now else due_at - 1
 
 
 class _Change(Struct, frozen=True, gc=False):

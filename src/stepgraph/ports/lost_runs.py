@@ -27,8 +27,7 @@ class LostRuns(Protocol):
         """Return runs that were announced over a foreign stream and have not moved since.
 
         A run counts if it is Initiated or Running, announced, its `next` is step, delay or retry,
-        and its `due_at` is before `due_before`, and before now by the store's own clock if it is
-        on another machine; the one that waits longest first.
+        and its `due_at` is before `due_before`; the one that waits longest first.
         """
         ...
 
