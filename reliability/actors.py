@@ -104,7 +104,10 @@ async def callbacks(world: Any, workflow: Any) -> None:
         wish = random.choice(("go", "go", "go", "repeat", "repeat", "skip", "raise"))
         count = 2 if random.random() < 0.15 else 1
         await asyncio.gather(
-            *(call_back(world, workflow, foreign_id, name, key=key, wish=wish) for _ in range(count))
+            *(
+                call_back(world, workflow, foreign_id, name, key=key, wish=wish)
+                for _ in range(count)
+            )
         )
 
 

@@ -229,7 +229,11 @@ class Flow:
                 until = to_instant(run.now()) + round(after, 3) * 1e6
                 self.world.history.delays[call.token] = int(until)
             return Repeat(after=timedelta(seconds=round(after, 3)))
-        if (0.92 <= drawn < 0.94 or 0.1 < drawn < 0.2) and call.status == S.BUSY and call.kind != "timeout":
+        if (
+            (0.92 <= drawn < 0.94 or 0.1 < drawn < 0.2)
+            and call.status == S.BUSY
+            and call.kind != "timeout"
+        ):
             return Skip()
         if 0.94 <= drawn < 0.95 and self.world.config.has_unstorable:
             run.object.origin = "unstorable"

@@ -1,4 +1,4 @@
-"""Goals: what a campaign must have reached sometimes; one that never was is a hole in the worlds."""
+"""Goals: what a campaign must have reached; one that never was is a hole in the worlds."""
 
 GOALS = (
     "a call met a deadlock",

@@ -90,7 +90,9 @@ class SimLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._now
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> events.Handle:
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> events.Handle:
         handle = events.Handle(callback, args, self, context)
         self._put(handle)
         return handle
@@ -103,10 +105,12 @@ class SimLoop(asyncio.BaseEventLoop):
         else:
             self._plain.append((self._sequence, handle))
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
         raise SimulationEscape("call_soon_threadsafe")
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         raise SimulationEscape("run_in_executor")
 
     def _process_events(self, event_list: Any) -> None: ...

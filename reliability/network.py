@@ -113,9 +113,7 @@ class Network:
             except Exception as raised:  # noqa: BLE001 -- the answer of a server
                 result, error = None, raised
             if is_answered:
-                self._loop.call_later(
-                    back, _settle, answer, result, error, context=self._server
-                )
+                self._loop.call_later(back, _settle, answer, result, error, context=self._server)
 
         self._loop.call_later(there, arrive, context=self._server)
         return await answer

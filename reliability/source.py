@@ -69,7 +69,7 @@ class SimSourceReceiver(ConnectorReceiver):
             execute = partial(self._server.poll, self._taken)
             found = (await self._network.call("stream", "poll source", execute))[:max_events]
             if found:
-                for place, event in found:
+                for place, _ in found:
                     self._taken.add(place)
                 # Each delivery is an object of its own, as from a real stream.
                 delivered = [copy(event) for _, event in found]

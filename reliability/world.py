@@ -265,7 +265,10 @@ class World:
             for (consumer, slot), queue in storage.queues.items()
             for row in queue.rows.values()
         ]
-        found += [f"dead letter {letter.row.id} of {letter.row.consumer}" for letter in storage.parked.values()]
+        found += [
+            f"dead letter {letter.row.id} of {letter.row.consumer}"
+            for letter in storage.parked.values()
+        ]
         found += self.stream.left()
         for source in self.sources.values():
             if len(source.finished) < len(source.events):
@@ -280,7 +283,11 @@ class World:
                 continue
             self.goal("a run's data was deleted")
             rows = [row for q in storage.queues.values() for row in q.rows.values()]
-            told = [r for r in [*rows, *(p.row for p in storage.parked.values())] if r.run_id == record.run_id]
+            told = [
+                r
+                for r in [*rows, *(p.row for p in storage.parked.values())]
+                if r.run_id == record.run_id
+            ]
             text = repr((record, storage.history.get(record.run_id), told))
             if "yranac" in text:
                 self.history.canaries.append(f"{record.foreign_id} {record.run_id}")
@@ -383,7 +390,7 @@ def _instead_of_the_machine(world: World) -> Iterator[None]:
     world.loop.world = world  # type: ignore[attr-defined]
     clock.read_elapsed = world.loop.time  # type: ignore[assignment]
     identity.read_seed = world.draw_identity
-    Threads.call = _call_inline  # type: ignore[method-assign]
+    Threads.call = _call_inline  # type: ignore[method-assign, assignment]
     for logger in loggers:
         logger.addHandler(listener)
         logger.propagate = False

@@ -50,7 +50,7 @@ def a_change_is_doubled(planting: Planting) -> None:
 
 def _double(write: Any) -> Any:
     data = write.record.object
-    head, found, tail = data.partition(b'"step:DRAFT')
+    _, found, tail = data.partition(b'"step:DRAFT')
     if not found:
         return write
     token = b'"step:DRAFT' + tail.partition(b'"')[0] + b'"'
@@ -82,7 +82,9 @@ def resume_drops_the_delay(planting: Planting) -> None:
     resumed = Moves.resumed
 
     def at_once(self: Any, record: Any, by: Any, finished: Any) -> Any:
-        return resumed(self, replace(record, next="step") if record.next == "delay" else record, by, finished)
+        return resumed(
+            self, replace(record, next="step") if record.next == "delay" else record, by, finished
+        )
 
     planting.put(Moves, "resumed", at_once)
 
@@ -151,7 +153,9 @@ def entry_has_no_timers(planting: Planting) -> None:
 
     def some(self: Any, record: Any, due_at: int) -> Any:
         found = rows(self, record, due_at)
-        return found if record.version != 3 else tuple(r for r in found if "/time" not in r.consumer)
+        return (
+            found if record.version != 3 else tuple(r for r in found if "/time" not in r.consumer)
+        )
 
     planting.put(Announcer, "entry_rows", some)
 
@@ -173,4 +177,6 @@ def keyed_id_ignores_the_owner(planting: Planting) -> None:
     keyed = identity.keyed_run_id
     from stepgraph.engine import trigger
 
-    planting.put(trigger, "keyed_run_id", lambda workflow, foreign_id, key: keyed(workflow, "", "k"))
+    planting.put(
+        trigger, "keyed_run_id", lambda workflow, foreign_id, key: keyed(workflow, "", "k")
+    )

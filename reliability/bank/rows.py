@@ -72,7 +72,11 @@ def timers_ignore_a_pause(planting: Planting) -> None:
 
     async def anyway(self: Any, row: Any, record: Any) -> Any:
         if record is not None and record.run_state == RunState.PAUSED:
-            return (await self._transitions[row.body.decode().strip()][1].answer(record, finished=(row.key,)))[0]
+            return (
+                await self._transitions[row.body.decode().strip()][1].answer(
+                    record, finished=(row.key,)
+                )
+            )[0]
         return await perform(self, row, record)
 
     planting.put(TimeoutPerformer, "perform", anyway)
@@ -114,9 +118,11 @@ def pausing_timeouts_are_gone(planting: Planting) -> None:
     perform = TimeoutPerformer.perform
 
     async def gone(self: Any, row: Any, record: Any) -> Any:
-        done = await perform(self, row, record)
+        done: Any = await perform(self, row, record)
         if getattr(done, "enqueue", None) and done.record.run_state == 3:
-            return replace(done, enqueue=tuple(r for r in done.enqueue if r.consumer != row.consumer))
+            return replace(
+                done, enqueue=tuple(r for r in done.enqueue if r.consumer != row.consumer)
+            )
         return done
 
     planting.put(TimeoutPerformer, "perform", gone)

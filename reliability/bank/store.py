@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from reliability.bank.planted import Planting, bug
 from stepgraph.adapters.memory.history_store import MemoryHistoryStore
 from stepgraph.adapters.memory.record_store import MemoryRecordStore
-from stepgraph.engine import commit
 from stepgraph.engine.commit import Committer, Lane
 from stepgraph.errors import UnavailableError
+from stepgraph.ports.clock import pause_seconds
 from stepgraph.model.write import BUSY, COMMITTED, Conflict, Refused
 
 
@@ -220,7 +220,7 @@ def a_refusal_fails_the_batch(planting: Planting) -> None:
 @bug("a write that met an outage is dropped without an answer", "I42", "I39", "I41")
 def writes_vanish_in_an_outage(planting: Planting) -> None:
     async def drop(self: Any, batch: Any, finished: Any, error: Any) -> None:
-        await commit.pause_seconds(0.02)
+        await pause_seconds(0.02)
 
     planting.put(Lane, "_wait_for_store", drop)
 

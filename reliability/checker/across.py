@@ -105,9 +105,7 @@ def i14_one_run_a_key(index: Index) -> Iterator[str]:
             found = runs.setdefault(key, set())
             if made.outcome == "ok" and made.run_id:
                 found.add(made.run_id)
-            found |= {
-                run_id for run_id, c in index.runs.items() if c[0].origin == made.number
-            }
+            found |= {run_id for run_id, c in index.runs.items() if c[0].origin == made.number}
     for key, found in runs.items():
         if len(found) > 1:
             yield f"{key} made {sorted(found)}"
@@ -148,9 +146,9 @@ def i32_callback_once_never_silent(index: Index) -> Iterator[str]:
                 key = made.key or made.number
                 owner = (made.workflow, made.foreign_id, call.name, key)
                 applied.setdefault(owner, set()).add((commit.run_id, commit.version))
-    for owner, places in applied.items():
+    for told_to, places in applied.items():
         if len(places) > 1:
-            yield f"{owner} was applied as {sorted(places)}"
+            yield f"{told_to} was applied as {sorted(places)}"
     for made in index.history.operations:
         if made.kind != "callback":
             continue

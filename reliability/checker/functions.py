@@ -96,7 +96,9 @@ def _has_failed(index: Index, counted: Commit) -> bool:
         call.kind == "step"
         and (call.run_id, call.version, call.attempt)
         == (counted.run_id, counted.version, counted.attempt)
-        and (call.outcome in ("raised", "DRAFT") or call.name == "PAID" or counted.at - call.at > 3.9)
+        and (
+            call.outcome in ("raised", "DRAFT") or call.name == "PAID" or counted.at - call.at > 3.9
+        )
         for call in index.history.calls
     )
 
