@@ -215,7 +215,12 @@ class World:
         if fault.kind == "crash":
             node.crash()
         else:
+            began = self.loop.time()
             await node.stop()
+            took = self.loop.time() - began
+            # What is in hand, what is on its way to the store, and a few calls that find nobody.
+            if took > 75:
+                self.broken("I42", f"{node.id} took {took:.1f} s to stop")
         await asyncio.sleep(seconds)
         node.start()
 
