@@ -9,10 +9,11 @@ from typing import Any
 from reliability.loop import at_node, context_of
 from reliability.roles import SimRoles
 from reliability.source import SimConnector
-from reliability.store import (
+from reliability.store_ports import (
     SimHints,
     SimHistoryStore,
     SimLostRuns,
+    SimPort,
     SimRecordStore,
     SimWorkQueue,
 )
@@ -27,12 +28,16 @@ class SimBackend:
 
     def __init__(self, world: Any) -> None:
         network = world.network
+        for name, port in vars(world.store.memory).items():
+            if not name.startswith("_"):
+                setattr(self, name, SimPort(port, network))
         self.record_store = SimRecordStore(world.store, network)
         self.work_queue = SimWorkQueue(world.store, network)
         self.history_store = SimHistoryStore(world.store, network)
         self.lost_runs = SimLostRuns(world.store, network)
         self.hints = SimHints(world.store, network)
         self.role_scheduler = SimRoles(world.roles, network)
+        self.event_streamer = None
 
     async def open(self) -> None: ...
 
@@ -80,6 +85,7 @@ class Node:
         self.id = ""
         self.workflows: list[Any] = []
         self.is_up = False
+        self.has_failed = False
         self._stop: asyncio.Event | None = None
         self._task: Any = None
 
@@ -95,8 +101,10 @@ class Node:
 
     async def _main(self, stop: asyncio.Event, node_id: str) -> None:
         world = self.world
+        self.has_failed = True
         while not stop.is_set():
             workflows = self._build()
+            self.has_failed = False
             try:
                 await self._serve(workflows, stop)
             except UnavailableError:

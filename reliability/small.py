@@ -174,9 +174,7 @@ async def two_zombies(world: SmallWorld) -> None:
         for workflow in node.workflows:
             for consumer in workflow.opened()._consumers:  # noqa: SLF001 -- a zombie by force
                 slots = frozenset(range(world.config.slot_count))
-                world.loop.call_soon(
-                    consumer.hold, slots, world.config.slot_count, context=context_of(node.id)
-                )
+                world.loop.call_soon(consumer.hold, slots, context=context_of(node.id))
     await world.together(world.act("retry", run_id), world.act("pause", run_id))
     await asyncio.sleep(1.5)
 

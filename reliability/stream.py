@@ -13,6 +13,7 @@ from stepgraph.model.event import Delivery, Event
 from stepgraph.model.slot import slot_of
 from stepgraph.ports.capabilities import Capabilities
 from stepgraph.ports.event_streamer import EventReceiver, EventSender, EventStreamer
+from stepgraph.ports.retention_store import Pruned, PruneQuery
 
 
 class StreamServer:
@@ -117,6 +118,11 @@ class SimStreamer(EventStreamer):
         wanted = frozenset(slots or range(self.partition_count))
         await self._network.call("stream", "open", lambda: None)
         return SimReceiver(self._server, self._network, (topic, name, wanted))
+
+
+    async def prune(self, query: PruneQuery) -> Pruned:
+        """Forget nothing: the faults see to that."""
+        return Pruned(0, None)
 
 
 class SimSender(EventSender):

@@ -34,6 +34,7 @@ from stepgraph.ports import clock, identity
 
 EPOCH = 1_900_000_000_000_000
 STEP_BUDGET = 600_000
+STANDING = ("retention", "schedules")  # consumers whose row is always there
 
 
 @dataclass
@@ -165,6 +166,8 @@ class World:
 
         while not self.client.is_up:
             await asyncio.sleep(0.1)
+            if self.client.has_failed:
+                raise RuntimeError("the client cannot be built")
         tasks = [
             self.loop.create_task(self._guard(name, workflow), context=context_of(self.client.id))
             for workflow in self.client.workflows
@@ -269,6 +272,7 @@ class World:
             f"row {row.id[-20:]} for {consumer} slot {slot}"
             for (consumer, slot), queue in storage.queues.items()
             for row in queue.rows.values()
+            if consumer.partition("/")[2] not in STANDING
         ]
         found += [
             f"dead letter {letter.row.id} of {letter.row.consumer}"
@@ -355,10 +359,10 @@ class _Listener(logging.Handler):
         self._world = world
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info:
-            error = record.exc_info[1]
-            text = f"{record.getMessage()}: {type(error).__name__}: {error}"
-            self._world.history.errors.append(text)
+        kind = getattr(record, "error_type", "") or (record.exc_info and "asyncio")
+        expected = ("dead letters", "refuses to delete")
+        if kind and not any(words in record.getMessage() for words in expected):
+            self._world.history.errors.append(f"{record.getMessage()[:400]}")
             self._world.note("engine error", record.msg)
 
 

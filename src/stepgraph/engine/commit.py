@@ -200,6 +200,8 @@ class Lane:
             self._committer.log.error(
                 "the store refuses to delete %d queue rows", len(finished), error=error
             )
+            # Their work is done: as long as they are there, it would be done again.
+            await self._wait_for_store([], finished, error)
             return
         if len(batch) == 1 and batch[0].refusals:
             self._answer(batch, [Refused(error)], 0.0)
@@ -217,7 +219,7 @@ class Lane:
         await self._commit(batch[middle:], [])
 
     async def _wait_for_store(
-        self, batch: list[Pending], finished: list[QueueKey], error: UnavailableError
+        self, batch: list[Pending], finished: list[QueueKey], error: UnavailableError | RefusedError
     ) -> None:
         """Keep the same writes with the same ids for the next call, as long as their limit."""
         is_doubtful = isinstance(error, OutcomeUnknownError)
