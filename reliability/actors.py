@@ -185,7 +185,7 @@ async def feed(world: Any, workflow: Any) -> None:
     source = world.sources[workflow.name]
     sent: list[ConnectorEvent] = []
     for count in range(8):
-        await asyncio.sleep(random.uniform(0, world.config.chaos_seconds / 9))
+        await asyncio.sleep(random.uniform(0, world.config.chaos_seconds / 14))
         event = ConnectorEvent(f"event-{count}", random.choice((*HOT, f"fed-{count}")))
         if sent and random.random() < 0.3:
             event = random.choice(sent)

@@ -119,7 +119,6 @@ class SimStreamer(EventStreamer):
         await self._network.call("stream", "open", lambda: None)
         return SimReceiver(self._server, self._network, (topic, name, wanted))
 
-
     async def prune(self, query: PruneQuery) -> Pruned:
         """Forget nothing: the faults see to that."""
         return Pruned(0, None)

@@ -17,30 +17,27 @@ from stepgraph.model.write import BUSY, COMMITTED, Conflict, Refused
 
 @bug("A1: the version is not compared in the write", "I1", "I9", "I6")
 def blind_write(planting: Planting) -> None:
-    def stale(self: Any, write: Any) -> Any:
-        stored = self._storage.records.get(write.record.run_id)
+    def never(self: Any, write: Any, stored: Any) -> Any:
         return None if stored is not None else Conflict(None)
 
-    planting.put(MemoryRecordStore, "_stale", stale)
+    planting.put(MemoryRecordStore, "_change_refusal", never)
 
 
 @bug("decisions 5: a zombie's failure is counted twice", "I23")
 def attempt_is_not_compared(planting: Planting) -> None:
-    stale = MemoryRecordStore._stale
+    refusal = MemoryRecordStore._change_refusal
 
-    def only_version(self: Any, write: Any) -> Any:
-        stored = self._storage.records.get(write.record.run_id)
+    def only_version(self: Any, write: Any, stored: Any) -> Any:
         if stored is not None and stored.version == write.expected_version:
             return COMMITTED if self._has_won(write) else None
-        return stale(self, write)
+        return refusal(self, write, stored)
 
-    planting.put(MemoryRecordStore, "_stale", only_version)
+    planting.put(MemoryRecordStore, "_change_refusal", only_version)
 
 
 @bug("A3: checked, then inserted, without a unique index", "I12")
 def two_open_runs(planting: Planting) -> None:
-    def refusal(self: Any, write: Any) -> Any:
-        stored = self._storage.records.get(write.record.run_id)
+    def refusal(self: Any, write: Any, stored: Any) -> Any:
         if stored is None:
             return None
         return COMMITTED if self._has_won(write) else commit_exists(write)
@@ -117,7 +114,7 @@ def callback_keys_are_not_unique(planting: Planting) -> None:
 def foreign_ids_are_folded(planting: Planting) -> None:
     refusal = MemoryRecordStore._create_refusal
 
-    def folded(self: Any, write: Any) -> Any:
+    def folded(self: Any, write: Any, stored: Any) -> Any:
         from stepgraph.model.write import InProgress
 
         record = write.record
@@ -125,7 +122,7 @@ def foreign_ids_are_folded(planting: Planting) -> None:
             same = foreign_id.lower().strip() == record.foreign_id.lower().strip()
             if workflow == record.workflow and same and run_id != record.run_id:
                 return InProgress(run_id)
-        return refusal(self, write)
+        return refusal(self, write, stored)
 
     planting.put(MemoryRecordStore, "_create_refusal", folded)
 
@@ -157,7 +154,7 @@ def ended_runs_stay_open(planting: Planting) -> None:
 
 @bug("delete misses the history", "I35")
 def scrub_does_nothing(planting: Planting) -> None:
-    async def scrub(self: Any, run_id: str) -> None:
+    async def scrub(self: Any, run: Any) -> None:
         return None
 
     planting.put(MemoryHistoryStore, "scrub", scrub)
@@ -242,7 +239,7 @@ def trigger_does_not_wait(planting: Planting) -> None:
     async def commit_later(self: Any, write: Any) -> Any:
         if write.expected_version:
             return await original(self, write)
-        self.submit(write, lambda *_: None)
+        self.submit(write, lambda *_: None, None)
         return COMMITTED
 
     original = Committer.commit

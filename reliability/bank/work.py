@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from reliability.bank.planted import Planting, bug
+from stepgraph.adapters.memory.history_store import MemoryLostRuns
 from stepgraph.engine.handlers.relay import RelayHandler
 from stepgraph.engine.handlers.resume import ResumeHandler
 from stepgraph.engine.handlers.step import StepHandler
@@ -110,23 +112,20 @@ def relay_deletes_first(planting: Planting) -> None:
 
 @bug("the relay takes an error of the broker for success", "I16", profile="mixed")
 def relay_ignores_errors(planting: Planting) -> None:
-    async def handle(self: Any, batch: Any) -> None:
-        from stepgraph.model.event import Event
+    class Deaf:
+        def __init__(self, sender: Any) -> None:
+            self._sender = sender
 
-        try:
-            await self._sender.send(
-                [
-                    Event(
-                        w.body.decode(), w.ref.workflow, w.ref.foreign_id, w.ref.run_id, w.version
-                    )
-                    for w in batch
-                ]
-            )
-        except UnavailableError:
-            pass
-        self._committer.finish([key for work in batch for key in work.finished])
-        for work in batch:
-            self._inbox.finish(work)
+        async def send(self, events: Any) -> None:
+            with suppress(UnavailableError):
+                await self._sender.send(events)
+
+    original = RelayHandler.handle
+
+    async def handle(self: Any, batch: Any) -> None:
+        if not isinstance(self._sender, Deaf):
+            self._sender = Deaf(self._sender)
+        await original(self, batch)
 
     planting.put(RelayHandler, "handle", handle)
 
@@ -141,13 +140,12 @@ def no_reconciler(planting: Planting) -> None:
 
 @bug("decisions 5: the reconciler takes runs that wait for a delay", "I26", "I23", profile="mixed")
 def reconciler_sees_delays(planting: Planting) -> None:
-    look = LostReceiver._look
+    list_lost = MemoryLostRuns.list_lost
 
-    async def everything(self: Any) -> None:
-        self._stuck_after = -(10**15)
-        await look(self)
+    async def everything(self: Any, query: Any, limit: int) -> Any:
+        return await list_lost(self, query._replace(due_before=10**18), limit)
 
-    planting.put(LostReceiver, "_look", everything)
+    planting.put(MemoryLostRuns, "list_lost", everything)
 
 
 @bug("found: released events are never offered again", "I39", profile="mixed")

@@ -186,7 +186,7 @@ def _vanished(index: Index, applied: dict[tuple[str, ...], set[tuple[str, int]]]
         if made.kind == "callback" and effect == "buffered":
             owner = (made.workflow, made.foreign_id, callback, made.key or made.number)
             asked = [c for c in index.history.calls if c.token.endswith(f":{made.number}")]
-            if not applied.get(owner) and not asked:
+            if not applied.get(owner) and not asked and owner[:2] not in index.erased:
                 letters.add(owner)
     given_up = [place for place in index.history.parked if "/inbox" in place[0]]
     if index.history.is_quiescent and len(letters) > len(given_up):

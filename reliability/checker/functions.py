@@ -272,8 +272,9 @@ def i33_connector_at_least_once(index: Index) -> Iterator[str]:
     if not index.history.is_quiescent:
         return
     handled = {call.event_id for call in index.history.source_calls if call.is_ok}
-    for event_id, _ in index.history.source_events:
-        if event_id not in handled:
+    erased = {foreign_id for _, foreign_id in index.erased}
+    for event_id, foreign_id in index.history.source_events:
+        if event_id not in handled and foreign_id not in erased:
             yield f"event {event_id} was never handled"
 
 

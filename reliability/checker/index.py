@@ -25,6 +25,8 @@ class Index:
                 self.runs.setdefault(commit.run_id, []).append(commit)
                 self.by_version[(commit.run_id, commit.version)] = commit
 
+        # What waits for a foreign id goes with the data of its runs, if that is deleted.
+        self.erased = {(c.workflow, c.foreign_id) for c in history.commits if c.run_state > 5}
         for commits in self.runs.values():
             self._follow(commits)
 

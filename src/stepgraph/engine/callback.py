@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import IntEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -39,7 +39,6 @@ from stepgraph.ports.identity import Identity
 from stepgraph.ports.record_store import RecordStore
 from stepgraph.ports.work_queue import WorkQueue
 
-_logger = logging.getLogger("stepgraph.engine")
 PAYLOAD_LIMIT = 1024 * 1024
 _TRIES = 5
 _WAIT = 60 * SECOND
@@ -264,11 +263,9 @@ class Callbacks:
             body=_encode(body),
         )
         await self._queue.put([(None, row)])
-        try:
+        # It is kept, so that is the answer; it is looked at within a minute all the same.
+        with suppress(UnavailableError):
             await self._hurry(row, buffering, now)
-        except UnavailableError as error:
-            # It is kept, so that is the answer; it is looked at within a minute all the same.
-            _logger.warning("a kept callback waits for the store: %s", error)
         run_id, version = (record.run_id, record.version) if record is not None else ("", 0)
         return CallbackReceipt(run_id, version, "buffered")
 
