@@ -10,6 +10,7 @@ from reliability.loop import NODE, context_of
 from reliability.network import Network
 from reliability.store import StoreServer
 from stepgraph.model.queue import QueueKey
+from stepgraph.model.record import RunRef
 from stepgraph.model.write import Result, Write
 from stepgraph.ports.capabilities import Capabilities
 from stepgraph.ports.history_store import HistoryStore
@@ -137,7 +138,7 @@ class SimHistoryStore(HistoryStore):
         self._server = server
         self._network = network
 
-    async def _call(self, name: str, run_id: str, *, is_write: bool = False) -> Any:
+    async def _call(self, name: str, run_id: Any, *, is_write: bool = False) -> Any:
         execute = partial(_run, getattr(self._server.history, name), run_id)
         return await self._network.call("store", name, execute, is_write=is_write)
 
@@ -147,8 +148,8 @@ class SimHistoryStore(HistoryStore):
     async def attempts(self, run_id: str) -> Any:
         return await self._call("attempts", run_id)
 
-    async def scrub(self, run_id: str) -> None:
-        await self._call("scrub", run_id, is_write=True)
+    async def scrub(self, run: RunRef) -> None:
+        await self._call("scrub", run, is_write=True)
 
 
 class SimLostRuns(LostRuns):

@@ -124,10 +124,10 @@ def released_events_wait_for_the_source(planting: Planting) -> None:
     left = SourceReceiver.left
 
     def waits(self: Any, work: Any, *, is_finished: bool) -> None:
-        hand_over, self._hand_over = self._hand_over, lambda: None
+        offer, self._offer_waiting = self._offer_waiting, lambda: None
         left(self, work, is_finished=is_finished)
-        del self._hand_over
-        assert hand_over
+        del self._offer_waiting
+        assert offer
 
     planting.put(SourceReceiver, "left", waits)
 

@@ -196,9 +196,10 @@ def resumer_ignores_the_version(planting: Planting) -> None:
 def slow_answers_repeat_work(planting: Planting) -> None:
     hand_over = QueueReceiver.hand_over
 
-    def forget(self: Any, row: Any, record: Any, loaded_at: float) -> None:
-        self._fetched.clear()
-        self._fetched_before.clear()
+    def trust(self: Any, row: Any, record: Any, loaded_at: float) -> None:
+        self._is_fetching, saved = False, self._is_fetching
+        self._answered_at = -1.0
         hand_over(self, row, record, loaded_at)
+        self._is_fetching = saved
 
-    planting.put(QueueReceiver, "hand_over", forget)
+    planting.put(QueueReceiver, "hand_over", trust)

@@ -40,12 +40,10 @@ class QueueReceiver:
         self._is_fetching = False
         self._was_woken = False
         self._left_meanwhile: set[QueueKey] = set()
-        # What the last two fetches brought: a commit whose answer was slow may hand it over again.
-        self._fetched: set[QueueKey] = set()
-        self._fetched_before: set[QueueKey] = set()
         self._loop = asyncio.get_running_loop()
         self._position = 0
         self._asked_at = 0.0
+        self._answered_at = -1.0
         self._swept_at = -_SWEEP_SECONDS
         self._sweep_seconds = _SWEEP_SECONDS
         inbox.on_room(self._ask_if_hungry)
@@ -75,12 +73,14 @@ class QueueReceiver:
         if not self.takes_handed:
             self.wake()
             return
-        if (self._fetched and row.key in self._fetched) or (
-            self._fetched_before and row.key in self._fetched_before
-        ):
-            return
         if not self.is_behind:
-            if self.inbox.admit(work_of_row(row, self, record, loaded_at)):
+            if self._is_fetching or loaded_at <= self._answered_at:
+                # A fetch may have brought the row before this slow answer came, and its work may
+                # be done: the run is looked up.
+                work = work_of_row(row, self)
+            else:
+                work = work_of_row(row, self, record, loaded_at)
+            if self.inbox.admit(work):
                 return
             self.is_behind = True
         self._grow_hungry()
@@ -101,8 +101,6 @@ class QueueReceiver:
         self._is_fetching = True
         self._was_woken = False
         self._left_meanwhile.clear()
-        self._fetched, self._fetched_before = self._fetched_before, self._fetched
-        self._fetched.clear()
         self._asked_at = self._loop.time()
         if self._asked_at - self._swept_at >= self._sweep_seconds:
             self._position = 0
@@ -114,8 +112,9 @@ class QueueReceiver:
         self._is_fetching = False
         count = 0
         is_refused = False
+        self._answered_at = self._loop.time()
         if want.after == 0:
-            self._swept_at = self._loop.time()
+            self._swept_at = self._answered_at
             seconds = self._swept_at - self._asked_at
             self._sweep_seconds = max(_SWEEP_SECONDS, _SWEEP_FACTOR * seconds)
         in_hand = self.inbox.in_hand
@@ -128,7 +127,6 @@ class QueueReceiver:
                 is_refused |= known.key != row.key
             elif row.key not in self._left_meanwhile:
                 is_refused |= not self.inbox.offer(work_of_row(row, self))
-                self._fetched.add(row.key)
         self._left_meanwhile.clear()
         self.is_behind = count >= want.limit or is_refused
         if is_refused:

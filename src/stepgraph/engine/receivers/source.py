@@ -222,8 +222,7 @@ class SourceReceiver:
         # The row is not in the store, so it has no key: it is put there only if the event fails.
         row = self._row_of(event)
         due_at = to_instant(event.created_at)
-        work = Work(self, name, _READING_SLOT, row, due_at=due_at, named=ref)
-        return work
+        return Work(self, name, _READING_SLOT, row, due_at=due_at, named=ref)
 
     def left(self, work: Work, *, is_finished: bool) -> None:
         """Acknowledge what is done; what is not is handed over again in a moment.
