@@ -13,7 +13,7 @@ from stepgraph.engine.performers.hook import HookPerformer
 from stepgraph.engine.performers.pull import PullPerformer
 from stepgraph.engine.performers.timeout import TimeoutPerformer
 from stepgraph.engine.performers.timer import TimersPerformer
-from stepgraph.engine.receivers import queue
+from stepgraph.engine.receivers.queue import QueueReceiver
 from stepgraph.model.change import Change
 from stepgraph.model.run_state import RunState
 
@@ -174,10 +174,18 @@ def hooks_are_told_the_present(planting: Planting) -> None:
 
 @bug("found: two hook rows of one run are in hand at once", "I25", profile="calm")
 def hooks_of_a_run_overlap(planting: Planting) -> None:
-    from stepgraph.engine import work
+    fetched, hand_over = QueueReceiver.fetched, QueueReceiver.hand_over
 
-    planting.put(queue, "work_id_of", lambda row: row.id)
-    planting.put(work, "work_id_of", lambda row: row.id)
+    def loosely(self: Any, want: Any, rows: Any) -> None:
+        self.is_in_order = False
+        fetched(self, want, rows)
+
+    def handed(self: Any, row: Any, record: Any, loaded_at: float) -> None:
+        self.is_in_order = False
+        hand_over(self, row, record, loaded_at)
+
+    planting.put(QueueReceiver, "fetched", loosely)
+    planting.put(QueueReceiver, "hand_over", handed)
 
 
 @bug("delete leaves the record's object", "I35")

@@ -45,7 +45,8 @@ class Row(NamedTuple):
     """One consumer of rows: its durable name, what people call it, and what its rows mean.
 
     `source` is the outside stream that it reads beside its rows, if any. `takes_handed` is False
-    where rows must come from the store: in the order of a run's versions, by its clock.
+    where rows must come from the store, by its clock; `is_in_order` where those of one run are done
+    one by one, in the order of its versions.
     """
 
     consumer: str
@@ -54,6 +55,7 @@ class Row(NamedTuple):
     performer: Performer
     source: Connector | None = None
     takes_handed: bool = True
+    is_in_order: bool = False
 
 
 class RowPlan:
@@ -173,7 +175,7 @@ class RowPlan:
                 self._definition, caller, history, settings.max_attempts, self._tracing
             )
             process = f"{hook.name}-hook-consumer"
-            yield Row(hook_consumer(name, hook.name), process, settings, tell, takes_handed=False)
+            yield Row(hook_consumer(name, hook.name), process, settings, tell, is_in_order=True)
 
     def _connectors(self) -> Iterator[Row]:
         name = self._definition.name

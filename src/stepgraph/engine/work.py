@@ -65,16 +65,11 @@ class Work(Struct, eq=False):
         return (self.key,) if self.key is not None else ()
 
 
-def work_id_of(row: QueueRow) -> str:
-    """Return what a row's work is in hand as: its run, so that a run's rows go one by one."""
-    return row.run_id or row.id
-
-
 def work_of_row(
     row: QueueRow, source: Source, record: Record | None = None, loaded_at: float = 0.0
 ) -> Work:
     """Return the work that a queue row asks for; `record` was committed together with the row."""
     return Work(
-        source, work_id_of(row), row.slot, row, row.key, row.version, row.attempt, row.due_at,
+        source, row.id, row.slot, row, row.key, row.version, row.attempt, row.due_at,
         record, loaded_at, record is not None,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from stepgraph.engine.inbox import Inbox
-from stepgraph.engine.work import Work, work_id_of, work_of_row
+from stepgraph.engine.work import Work, work_of_row
 from stepgraph.model.instant import SECOND
 from stepgraph.model.queue import QueueKey, QueueRow, Want
 from stepgraph.model.record import Record
@@ -21,8 +21,9 @@ class QueueReceiver:
 
     What this process commits for a slot that it holds is offered at once, with its record; the row
     stays in the store until it is finished. While the store is known to hold rows that did not fit
-    (`is_behind`), offers are refused, so that the oldest work goes first. Where a run's rows must
-    come in order, or by the store's clock, everything is fetched (`takes_handed` is False).
+    (`is_behind`), offers are refused, so that the oldest work goes first. Where the store's clock
+    has a say everything is fetched (`takes_handed` is False), and where a run's rows must go one by
+    one and in order (`is_in_order`), too.
 
     A fetch starts half a second before the last row that one has brought, so that a backlog is not
     read again and again, and from the very beginning every second (or twenty times the duration of
@@ -36,6 +37,7 @@ class QueueReceiver:
         self.is_hungry = True
         self.is_behind = False
         self.takes_handed = True
+        self.is_in_order = False
         self._ask = ask
         self._is_fetching = False
         self._was_woken = False
@@ -70,7 +72,7 @@ class QueueReceiver:
 
     def hand_over(self, row: QueueRow, record: Record, loaded_at: float) -> None:
         """Take a due row of a held slot that this process committed in a call of `loaded_at`."""
-        if not self.takes_handed:
+        if self.is_in_order or not self.takes_handed:
             self.wake()
             return
         if not self.is_behind:
@@ -121,12 +123,15 @@ class QueueReceiver:
         for row in rows:
             count += 1
             self._position = max(self._position, row.due_at)
-            known = in_hand.get(work_id_of(row))
+            work_id = row.run_id if self.is_in_order else row.id
+            known = in_hand.get(work_id)
             if known is not None:
                 # The same row is in hand; another row of the same run waits until that one left.
                 is_refused |= known.key != row.key
             elif row.key not in self._left_meanwhile:
-                is_refused |= not self.inbox.offer(work_of_row(row, self))
+                work = work_of_row(row, self)
+                work.id = work_id
+                is_refused |= not self.inbox.offer(work)
         self._left_meanwhile.clear()
         self.is_behind = count >= want.limit or is_refused
         if is_refused:
