@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?=
 REQUIRE ?=
+SEEDS ?= 0:5000
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench docs simulate clean
 
 .venv/stamp: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -20,8 +21,8 @@ test: .venv/stamp
 
 check: .venv/stamp
 	$(BIN)/python tools/generate_blocking.py --check
-	$(BIN)/ruff format --check src
-	$(BIN)/ruff check src
+	$(BIN)/ruff format --check src reliability
+	$(BIN)/ruff check src reliability
 	$(BIN)/mypy
 	$(BIN)/pyright
 	$(BIN)/lint-imports
@@ -29,6 +30,12 @@ check: .venv/stamp
 
 bench: .venv/stamp
 	$(BIN)/python -m benchmarks
+
+# What CI runs: under 20 minutes on two cores.
+simulate: .venv/stamp
+	$(BIN)/python -m reliability run --seeds $(SEEDS) --jobs 2 --write
+	$(BIN)/python -m reliability small
+	$(BIN)/python -m reliability bank --most 200 --jobs 2
 
 docs: .venv/stamp
 	$(BIN)/python -m pytest -q tests/docs

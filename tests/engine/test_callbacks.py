@@ -21,7 +21,10 @@ from stepgraph import (
     RunNotFoundError,
     RunState,
     Skip,
+    UnavailableError,
 )
+from stepgraph.adapters.memory import Memory
+from stepgraph.adapters.memory.record_store import MemoryRecordStore
 from tests.engine.test_steps import until
 from tests.flows import SOON, Order, Status
 
@@ -260,3 +263,21 @@ async def test_an_early_callback_that_nobody_takes_is_parked(backend):
         found = await until(letters, lambda value: len(value) == 2)
         assert {letter.subject for letter in found} == {"o-1", "o-2"}
         assert "Payment" not in repr(found)
+
+
+async def test_a_kept_callback_is_answered_so_although_the_store_goes_away_then(monkeypatch):
+    latest, looks = MemoryRecordStore.latest, []
+
+    async def fail_at_the_second_look(self, workflow, foreign_id):
+        looks.append(foreign_id)
+        if len(looks) == 2:
+            raise UnavailableError("away")
+        return await latest(self, workflow, foreign_id)
+
+    monkeypatch.setattr(MemoryRecordStore, "latest", fail_at_the_second_look)
+    orders, paid = paying(buffer=timedelta(hours=1))
+    async with orders.build(Memory()) as workflow:
+        receipt = await workflow.callback("o-1", paid, Payment(5))
+
+        assert receipt.effect == "buffered"
+    assert len(looks) >= 2

@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from stepgraph import Builder, ConnectorEvent, DefinitionError, RunInProgressError, Skip
-from stepgraph.adapters.memory import MemoryConnector
+from stepgraph import Builder, ConnectorEvent, DefinitionError, RunInProgressError, Skip, UnavailableError
+from stepgraph.adapters.memory import Memory, MemoryConnector
+from stepgraph.adapters.memory.connector import MemoryConnectorReceiver
+from stepgraph.adapters.memory.record_store import MemoryRecordStore
 from stepgraph.testing import Harness
 from tests.engine.test_steps import until
 from tests.flows import Order, Status
@@ -207,3 +209,75 @@ def test_sources_and_connectors_must_match(backend):
     with pytest.raises(DefinitionError, match="payments"):
         orders = listening(handle)
         orders.add_connector("payments", handle)
+
+
+async def test_an_acknowledgement_that_fails_is_made_again(backend, monkeypatch):
+    source, failures = MemoryConnector(), []
+    ack = MemoryConnectorReceiver.ack
+
+    async def fail_once(self, events):
+        if not failures:
+            failures.append(events)
+            raise ConnectionError("away")
+        await ack(self, events)
+
+    async def handle(workflow, event):
+        await workflow.trigger(event.foreign_id, Order())
+
+    monkeypatch.setattr(MemoryConnectorReceiver, "ack", fail_once)
+    orders = listening(handle)
+    async with Harness(orders, backend=backend, connectors={"payments": source}) as harness:
+        await source.publish(*events("e-1"))
+        await settled(harness, source, 1)
+
+    assert failures
+
+
+async def test_an_event_that_was_dropped_with_its_slot_comes_again(backend):
+    source, calls = MemoryConnector(), []
+
+    async def handle(workflow, event):
+        calls.append(event.id)
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+
+    orders = listening(handle)
+    async with orders.build(backend, connectors={"payments": source}) as workflow:
+        await source.publish(*events("e-1"))
+
+        async def read():
+            return list(calls)
+
+        await until(read, bool)
+        consumer = next(c for c in workflow.opened()._consumers if "/connector/" in c.name)
+        slots = frozenset(consumer.inbox.slots)
+        consumer.hold(frozenset())
+        consumer.lose(slots, "role lost")
+        consumer.hold(slots)
+
+        await until(read, lambda found: len(found) == 2)
+
+
+async def test_an_event_that_was_released_does_not_wait_for_the_next_one(monkeypatch):
+    source, calls, away = MemoryConnector(), [], []
+    lookup_many = MemoryRecordStore.lookup_many
+
+    async def fail_once(self, refs):
+        if not refs and not away:
+            away.append(refs)
+            raise UnavailableError("away")
+        return await lookup_many(self, refs)
+
+    async def handle(workflow, event):
+        calls.append(event.id)
+
+    monkeypatch.setattr(MemoryRecordStore, "lookup_many", fail_once)
+    orders = listening(handle)
+    async with orders.build(Memory(), connectors={"payments": source}):
+        await source.publish(*events("e-1"))
+
+        async def read():
+            return list(calls)
+
+        assert await until(read, bool) == ["e-1"]
+    assert away

@@ -1,5 +1,6 @@
 """What hooks are told, and what becomes of those that fail."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -141,3 +142,27 @@ def test_two_functions_of_one_name_need_two_names():
     with pytest.raises(DefinitionError, match="note"):
         told_of(orders, [], RunState.PAUSED)
     told_of(orders, [], RunState.PAUSED, name="other")
+
+
+async def test_the_first_calls_for_one_run_start_in_the_order_of_its_versions(backend):
+    orders, told, go_on = three_steps(), [], asyncio.Event()
+
+    @orders.on(RunState.INITIATED, RunState.RUNNING, RunState.COMPLETED)
+    async def note(change):
+        told.append(change.version)
+        if change.version == 1:
+            await go_on.wait()
+
+    async with orders.build(backend) as workflow:
+        run_id = await workflow.trigger("o-1", Order())
+        await workflow.await_status(run_id, within=SOON)
+
+        async def read():
+            return list(told)
+
+        await until(read, bool)
+        assert told == [1]
+        go_on.set()
+        await until(read, lambda found: len(found) == 3)
+
+    assert told == [1, 2, 4]

@@ -306,3 +306,28 @@ async def test_a_thirty_day_flow_takes_no_time(clock):
         "remind on 08", "remind on 15", "remind on 22", "remind on 29", "refund at 31 02:00",
     ]  # fmt: skip
     assert run.updated_at == datetime(2030, 1, 31, 2, tzinfo=UTC)
+
+
+async def test_a_resume_does_not_bring_a_timer_forward_that_is_not_due_yet(backend, clock):
+    orders, fired = waiting(timedelta(minutes=8))
+    async with Harness(orders, backend=backend, clock=clock) as harness:
+        start = clock.now()
+        run = await harness.trigger("o-1", Order())
+        await harness.workflow.runs.pause(run.id, "hold")
+        await harness.advance(timedelta(minutes=2))
+        await harness.workflow.runs.resume(run.id)
+        await harness.advance(timedelta(minutes=20))
+
+        assert fired == [("o-1", start + timedelta(minutes=8))]
+
+
+async def test_a_timeout_that_paused_its_run_is_asked_again_after_the_resume(backend, clock):
+    answers = iter([Pause("a person looks at it"), Status.SENT])
+    orders, _ = waiting(DAY, lambda run: next(answers), name="ask")
+    async with Harness(orders, backend=backend, clock=clock) as harness:
+        run = await harness.trigger("o-1", Order())
+        await harness.advance(3 * DAY)
+        assert (await harness.latest("o-1")).run_state is RunState.PAUSED
+        await harness.workflow.runs.resume(run.id)
+
+        assert (await harness.latest("o-1")).status is Status.SENT

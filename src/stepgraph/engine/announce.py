@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from stepgraph.model.queue import QueueKey, QueueRow
 from stepgraph.model.record import Next, Record
@@ -75,6 +76,22 @@ class PullBody(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.json.encode
+_PUT_OFF = b"\n"  # in no name: it marks a timer's row that waits for the resume, not for its time
+
+
+def put_off(row: QueueRow, due_at: int) -> QueueRow:
+    """Return the row of a timer whose time has come while its run is held."""
+    return replace(row, due_at=due_at, attempt=0, body=timer_name(row).encode() + _PUT_OFF)
+
+
+def is_put_off(row: QueueRow) -> bool:
+    """Return whether a timer's row waits for its run to be resumed."""
+    return row.body.endswith(_PUT_OFF)
+
+
+def timer_name(row: QueueRow) -> str:
+    """Return the durable name of the timer that a row is for."""
+    return row.body.removesuffix(_PUT_OFF).decode()
 
 
 class Announcer:

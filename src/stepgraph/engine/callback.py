@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import IntEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from stepgraph.errors import (
     NotWaitingError,
     PayloadError,
     RunNotFoundError,
+    UnavailableError,
     VersionConflictError,
 )
 from stepgraph.model.identifier import check_id, check_run_id
@@ -261,13 +263,21 @@ class Callbacks:
             body=_encode(body),
         )
         await self._queue.put([(None, row)])
-        # The run may have come between the look at it and the row: one of the two sees the other.
-        came = await self._store.latest(self._definition.name, message.foreign_id)
+        # It is kept, so that is the answer; it is looked at within a minute all the same.
+        with suppress(UnavailableError):
+            await self._hurry(row, buffering, now)
+        run_id, version = (record.run_id, record.version) if record is not None else ("", 0)
+        return CallbackReceipt(run_id, version, "buffered")
+
+    async def _hurry(self, row: QueueRow, buffering: Sequence[Listener], now: int) -> None:
+        """Have a kept message applied at once if its run came between the look and the row.
+
+        One of the two always sees the other.
+        """
+        came = await self._store.latest(self._definition.name, row.foreign_id)
         if came is not None and any(is_waiting(item, came) for item in buffering):
             await self._queue.put([(row.key, replace(row, due_at=now))])
             self._wake()
-        run_id, version = (record.run_id, record.version) if record is not None else ("", 0)
-        return CallbackReceipt(run_id, version, "buffered")
 
 
 def is_waiting(listener: Listener, record: Record) -> bool:

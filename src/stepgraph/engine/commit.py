@@ -14,7 +14,7 @@ from stepgraph.engine.tasks import Tasks
 from stepgraph.errors import OutcomeUnknownError, RefusedError, UnavailableError
 from stepgraph.model.fact import BatchCommitted, CommitFailed
 from stepgraph.model.queue import QueueKey
-from stepgraph.model.write import Busy, Committed, Refused, Result, Write
+from stepgraph.model.write import Busy, Committed, InProgress, Refused, Result, Write
 from stepgraph.ports.clock import elapsed_seconds, pause_seconds
 from stepgraph.ports.log import Log
 from stepgraph.ports.record_store import RecordStore
@@ -42,6 +42,7 @@ class Pending(Struct, eq=False):
     is_withdrawn: bool = False
     is_doubtful: bool = False
     tries: int = 0
+    refusals: int = 0
     deadline: float = 0.0
 
     def is_over(self) -> bool:
@@ -182,6 +183,7 @@ class Lane:
         return batch
 
     async def _commit(self, batch: list[Pending], finished: list[QueueKey]) -> None:
+        sent_at = self._committer.loop.time()
         try:
             results = await self._committer.send([p.write for p in batch], finished)
         except RefusedError as error:
@@ -189,7 +191,7 @@ class Lane:
         except UnavailableError as error:
             await self._wait_for_store(batch, finished, error)
         else:
-            self._answer(batch, results)
+            self._answer(batch, results, sent_at)
 
     async def _halve(
         self, batch: list[Pending], finished: list[QueueKey], error: RefusedError
@@ -199,16 +201,18 @@ class Lane:
             self._committer.log.error(
                 "the store refuses to delete %d queue rows", len(finished), error=error
             )
+            # Their work is done: as long as they are there, it would be done again.
+            await self._wait_for_store([], finished, error)
             return
-        if len(batch) == 1 and batch[0].tries:
-            self._answer(batch, [Refused(error)])
+        if len(batch) == 1 and batch[0].refusals:
+            self._answer(batch, [Refused(error)], 0.0)
             if finished:
                 await self._commit([], finished)
             return
-        if not batch[0].tries:
+        if not batch[0].refusals:
             # A deadlock or a lock timeout is refused once and works the second time.
             for pending in batch:
-                pending.tries += 1
+                pending.refusals += 1
             await self._commit(batch, finished)
             return
         middle = len(batch) // 2
@@ -216,7 +220,7 @@ class Lane:
         await self._commit(batch[middle:], [])
 
     async def _wait_for_store(
-        self, batch: list[Pending], finished: list[QueueKey], error: UnavailableError
+        self, batch: list[Pending], finished: list[QueueKey], error: UnavailableError | RefusedError
     ) -> None:
         """Keep the same writes with the same ids for the next call, as long as their limit."""
         is_doubtful = isinstance(error, OutcomeUnknownError)
@@ -234,7 +238,7 @@ class Lane:
         tries = min(batch[0].tries if batch else 1, 10)
         await pause_seconds(min(_AWAY_SECONDS[1], _AWAY_SECONDS[0] * 2**tries))
 
-    def _answer(self, batch: list[Pending], results: Sequence[Result]) -> None:
+    def _answer(self, batch: list[Pending], results: Sequence[Result], sent_at: float) -> None:
         won: list[Write] = []
         for pending, result in zip(batch, results, strict=True):
             if type(result) is Committed:
@@ -242,17 +246,23 @@ class Lane:
             elif type(result) is Busy:
                 self._ask_again(pending)
                 continue
+            answer: Answer = result
+            if pending.is_doubtful and isinstance(result, (InProgress, Refused)):
+                # An earlier call of this write may still be executing, and win when the way is
+                # free: only a version that has moved on shuts it out for good.
+                answer = OutcomeUnknownError(_why(pending, result))
             try:
-                pending.done(pending.about, pending.write, result)
+                pending.done(pending.about, pending.write, answer)
             except Exception as error:
                 self._committer.drop(pending, error)
         if won:
-            self._committer.committed(won)
+            self._committer.committed(won, sent_at)
 
     def _ask_again(self, pending: Pending) -> None:
         if pending.is_over():
             text = f"run {pending.write.record.run_id} stayed locked by another session"
-            self._committer.tell(pending, UnavailableError(text))
+            kind = OutcomeUnknownError if pending.is_doubtful else UnavailableError
+            self._committer.tell(pending, kind(text))
             return
         pending.tries += 1
         delay = min(_BUSY_SECONDS[1], _BUSY_SECONDS[0] * 2 ** min(pending.tries, 6))
@@ -270,14 +280,18 @@ class Committer:
     def __init__(
         self,
         store: RecordStore,
-        committed: Callable[[Sequence[Write]], None],
+        committed: Callable[[Sequence[Write], float], None],
         audience: Audience,
         log: Log,
     ) -> None:
-        """Write to `store`; `committed` is told the winners of each call, after their answers."""
+        """Write to `store`.
+
+        `committed` is told the winners of each call and the loop's time when it was sent, after
+        their answers.
+        """
         self.log = log
         # Asking for the running loop costs a system call each time, so it is asked for once.
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._store = store
         self.committed = committed
         self._audience = audience
@@ -304,7 +318,7 @@ class Committer:
 
         A cancelled caller's write is withdrawn if it was not sent yet; else it completes.
         """
-        answer: asyncio.Future[Result] = self._loop.create_future()
+        answer: asyncio.Future[Result] = self.loop.create_future()
         pending = self.submit(write, _resolve, answer)
         try:
             return await answer
@@ -363,3 +377,14 @@ def _resolve(answer: asyncio.Future[Result], _: Write, result: Answer) -> None:
         answer.set_exception(result)
     else:
         answer.set_result(result)
+
+
+def _why(pending: Pending, result: InProgress | Refused) -> str:
+    """Say why a write that was sent before is left open."""
+    record = pending.write.record
+    found = (
+        f"run {result.run_id} is open for {record.foreign_id!r}"
+        if isinstance(result, InProgress)
+        else f"the store refuses it now: {result.error}"
+    )
+    return f"an earlier call for run {record.run_id} was not answered and may yet happen; {found}"

@@ -232,7 +232,7 @@ class Consumer:
 
     def hold(self, slots: frozenset[int]) -> None:
         """Work on exactly these slots from now on; what is begun on others goes on to its end."""
-        gained = slots - frozenset(self.inbox.slots)
+        is_changed = slots != frozenset(self.inbox.slots)
         self.inbox.slots = slots
         if not slots:
             self._lag, self._is_alerted = 0, False
@@ -240,7 +240,7 @@ class Consumer:
             held = sum(self._groups[slot] == group for slot in slots)
             self._change(group, ProcessState.RUNNING if held else ProcessState.IDLE)
             self._tell_slots(group, held)
-        if gained:
+        if is_changed:
             self.wake()
 
     def lose(self, slots: frozenset[int], reason: str) -> None:

@@ -126,10 +126,11 @@ class Instance:
         self.reader.wake_all()
         self._hint_soon()
 
-    def _committed(self, writes: Sequence[Write]) -> None:
-        """Hand what was committed to whoever here goes on with it, and hint at the rest."""
-        now = self.clock.microseconds()
-        loaded_at = self.loop.time()
+    def _committed(self, writes: Sequence[Write], sent_at: float) -> None:
+        """Hand what was committed to whoever here goes on with it, and hint at the rest.
+
+        What was not due when it was written is left to the store, whose clock has a say in it.
+        """
         receiver_of = self.reader.receivers.get
         is_elsewhere = False
         for write in writes:
@@ -137,8 +138,8 @@ class Instance:
                 receiver = receiver_of(row.consumer)
                 if receiver is None or row.slot not in receiver.inbox.slots:
                     is_elsewhere = True
-                elif row.due_at <= now:
-                    receiver.hand_over(row, write.record, loaded_at)
+                elif row.due_at <= write.record.updated_at:
+                    receiver.hand_over(row, write.record, sent_at)
                 else:
                     self.reader.expect(row.due_at)
         self.awaiting.committed(writes)

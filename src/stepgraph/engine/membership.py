@@ -211,7 +211,7 @@ class Membership:
 
     async def _take(self, lease: Lease, wanted: list[tuple[str, int]]) -> None:
         taken = await lease.take([slot_role(name, slot) for name, slot in wanted])
-        for name in {name for name, _ in wanted}:
+        for name in dict.fromkeys(name for name, _ in wanted):
             seat = self._seats.get(name)
             if seat is None:
                 continue

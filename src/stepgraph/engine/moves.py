@@ -139,12 +139,13 @@ class Moves:
     ) -> Write:
         """Return the write of a run that stays and is worked on again `after` microseconds."""
         now = self._clock.microseconds()
+        due_at = _apart(record, now + after, now)
         version = record.version + 1
         following: Next = "delay" if after else "step"
         rows = self._announcer.work_row(
-            record.foreign_id, record.run_id, record.status, version, now + after
+            record.foreign_id, record.run_id, record.status, version, due_at
         )
-        change = _Change(version, _RUNNING, now + after, following, version, data, "", None)
+        change = _Change(version, _RUNNING, due_at, following, version, data, "", None)
         return self._stayed(record, change, by, rows, finished)
 
     def saved(
@@ -158,23 +159,26 @@ class Moves:
         """Return the write that keeps the object of a run that stays and waits as it did."""
         version = record.version + 1
         following: Next = "step" if record.next == "retry" else record.next
+        due_at = _apart(record, record.due_at, self._clock.microseconds())
         if following in ("step", "delay"):
             rows += self._announcer.work_row(
-                record.foreign_id, record.run_id, record.status, version, record.due_at
+                record.foreign_id, record.run_id, record.status, version, due_at
             )
-        change = _Change(version, _RUNNING, record.due_at, following, version, data, "", None)
+        change = _Change(version, _RUNNING, due_at, following, version, data, "", None)
         return self._stayed(record, change, by, rows, finished)
 
     def hurried(self, record: Record, by: By) -> Write:
         """Return the write that makes the next try of a run's step due now."""
         now = self._clock.microseconds()
+        due_at = _apart(record, now, now)
         version = record.version + 1
         rows = self._announcer.work_row(
-            record.foreign_id, record.run_id, record.status, version, now
+            record.foreign_id, record.run_id, record.status, version, due_at
         )
         change = _Change(
-            version, record.run_state, now, "step", record.progress_version, record.object, "", None
-        )
+            version, record.run_state, due_at, "step", record.progress_version, record.object, "",
+            None,
+        )  # fmt: skip
         return self._stayed(record, change, by, rows, ())
 
     def deletion_requested(self, record: Record, reason: str, by: By) -> Write:
@@ -247,7 +251,7 @@ class Moves:
         """Return the write that lets a paused run go on; a wait that was asked for goes on too."""
         now = self._clock.microseconds()
         version = record.version + 1
-        due_at = max(now, record.due_at) if record.next == "delay" else now
+        due_at = _apart(record, max(now, record.due_at) if record.next == "delay" else now, now)
         following: Next = "step" if record.next == "retry" else record.next
         rows: tuple[QueueRow, ...] = ()
         if following in ("step", "delay"):
@@ -269,7 +273,7 @@ class Moves:
         now = self._clock.microseconds()
         attempt = record.attempt + 1
         write_id = self._identity.write_id()
-        due_at = now if failure.next_at is None else failure.next_at
+        due_at = _apart(record, now if failure.next_at is None else failure.next_at, now)
         meta = record.meta.saying(record.meta.reason, failure.error_type, failure.message)
         tried = Record(
             record.run_id, record.workflow, record.foreign_id, record.status, record.run_state,
@@ -345,6 +349,19 @@ class Moves:
         found = tuple(sorted({*visited, status}))
         self._visits[(visited, status)] = found
         return found
+
+
+def _apart(record: Record, due_at: int, now: int) -> int:
+    """Return `due_at`, or another instant if the row before has that: two rows, two keys.
+
+    Whoever still holds the row of the version before would else delete the new one with it. What
+    is due stays due, and what is not stays so.
+    """
+    if due_at != record.due_at:
+        return due_at
+    if due_at > now:
+        return due_at + 1
+    return now if due_at < now else due_at - 1
 
 
 class _Change(Struct, frozen=True, gc=False):

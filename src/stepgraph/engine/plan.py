@@ -105,6 +105,8 @@ class Plan:
         for row in plan.rows():
             is_split = row.source is not None
             consumer = self._consumer(row.consumer, row.process, row.settings, is_split=is_split)
+            receiver = self._instance.reader.receivers[row.consumer]
+            receiver.takes_handed, receiver.is_in_order = row.takes_handed, row.is_in_order
             tools = RowTools(
                 store=self._instance.store,
                 queue=self._instance.backend.work_queue,

@@ -44,7 +44,9 @@ from stepgraph.ports.connector import Connector
 class Row(NamedTuple):
     """One consumer of rows: its durable name, what people call it, and what its rows mean.
 
-    `source` is the outside stream that it reads beside its rows, if any.
+    `source` is the outside stream that it reads beside its rows, if any. `takes_handed` is False
+    where rows must come from the store, by its clock; `is_in_order` where those of one run are done
+    one by one, in the order of its versions.
     """
 
     consumer: str
@@ -52,6 +54,8 @@ class Row(NamedTuple):
     settings: StepSettings
     performer: Performer
     source: Connector | None = None
+    takes_handed: bool = True
+    is_in_order: bool = False
 
 
 class RowPlan:
@@ -147,7 +151,8 @@ class RowPlan:
                 observe=self._instance.observers.teller(name),
                 tracing=self._tracing,
             )
-            yield Row(consumer, f"{label}-timeout-consumer", settings, fire)
+            process = f"{label}-timeout-consumer"
+            yield Row(consumer, process, settings, fire, takes_handed=False)
             find_out = TimersPerformer(
                 self._definition,
                 transitions,
@@ -169,7 +174,8 @@ class RowPlan:
             tell = HookPerformer(
                 self._definition, caller, history, settings.max_attempts, self._tracing
             )
-            yield Row(hook_consumer(name, hook.name), f"{hook.name}-hook-consumer", settings, tell)
+            process = f"{hook.name}-hook-consumer"
+            yield Row(hook_consumer(name, hook.name), process, settings, tell, is_in_order=True)
 
     def _connectors(self) -> Iterator[Row]:
         name = self._definition.name

@@ -70,6 +70,6 @@ def work_of_row(
 ) -> Work:
     """Return the work that a queue row asks for; `record` was committed together with the row."""
     return Work(
-        source, row.id, row.slot, row, row.key, row.version, row.attempt, row.due_at, record,
-        loaded_at, record is not None,
+        source, row.id, row.slot, row, row.key, row.version, row.attempt, row.due_at,
+        record, loaded_at, record is not None,
     )  # fmt: skip

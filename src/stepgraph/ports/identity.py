@@ -10,6 +10,11 @@ from itertools import count
 _RUN_NAMESPACE = uuid.UUID("6f0c6b5e-6c0f-5b0e-9a37-5d1a3f0f9b11")
 
 
+def read_seed() -> int:
+    """Return 128 bits of the system's randomness; a simulation puts its own source here."""
+    return int.from_bytes(os.urandom(16), "big")
+
+
 class Identity:
     """Makes ids for one instance. Not for use across a fork: make another there.
 
@@ -19,9 +24,7 @@ class Identity:
 
     def __init__(self, seed: int | None = None) -> None:
         """Draw everything from `seed`, or from the system's randomness if it is None."""
-        self._random = random.Random(
-            int.from_bytes(os.urandom(16), "big") if seed is None else seed
-        )
+        self._random = random.Random(read_seed() if seed is None else seed)
         self._chance = self._random
         self._prefix = self._random.getrandbits(64).to_bytes(8, "big")
         self._counter = count(1)

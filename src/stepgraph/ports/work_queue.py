@@ -15,7 +15,6 @@ class WorkQueue(Protocol):
     @abstractmethod
     async def due(self, wants: Sequence[Want], now: int) -> Sequence[QueueRow]:
         """Return rows with `due_at <= now`, oldest first within each (consumer, slot).
-
         Each want gets at most its `limit` rows, shared among its slots so that none starves.
         A row that was inserted before others and committed after them is seen by any later call
         whose `after` is not above its `due_at`.

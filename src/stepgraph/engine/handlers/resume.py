@@ -9,7 +9,7 @@ from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
 from stepgraph.model.record import Record
 from stepgraph.model.run_state import RunState
-from stepgraph.model.write import Write
+from stepgraph.model.write import Committed, Conflict, Write
 from stepgraph.ports.record_store import RecordStore
 
 
@@ -46,11 +46,12 @@ class ResumeHandler:
         return record.version == work.version and record.run_state == RunState.PAUSED
 
     def _committed(self, work: Work, _: Write, answer: Answer) -> None:
-        if isinstance(answer, UnavailableError):
-            self._inbox.release(work)
-        else:
+        if isinstance(answer, (Committed, Conflict)):
             self._committer.finish(work.finished)
             self._inbox.finish(work)
+        else:
+            # The store is away, or refuses it now: nothing else would resume the run.
+            self._inbox.release(work)
 
     def stop(self, reason: str, slots: frozenset[int] | None = None) -> None:
         """Do nothing: a write that is on its way ends by itself."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
-from stepgraph.engine.announce import PullBody
+from stepgraph.engine.announce import PullBody, is_put_off
 from stepgraph.engine.handlers.row import Done, Performer
 from stepgraph.model.instant import SECOND
 from stepgraph.model.queue import QueueKey, QueueRow, Want
@@ -57,4 +57,5 @@ class PullPerformer(Performer):
 def _is_meant(found: QueueRow, row: QueueRow, body: PullBody) -> bool:
     if body.is_by_foreign_id:
         return found.foreign_id == row.foreign_id
-    return found.run_id == row.run_id
+    # A timer whose time has not come yet keeps it.
+    return found.run_id == row.run_id and is_put_off(found)

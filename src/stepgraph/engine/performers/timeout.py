@@ -8,13 +8,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from stepgraph.definition import TimeoutHandler
+from stepgraph.engine.announce import put_off, timer_name
 from stepgraph.engine.handlers.row import Done, Move, Performer
 from stepgraph.engine.performers.timer import held, is_visit
 from stepgraph.engine.tracing import Tracing, answering
 from stepgraph.engine.transition import Transition
 from stepgraph.model.fact import EventSkipped, Fact, TimerFired
 from stepgraph.model.instant import SECOND, to_microseconds
-from stepgraph.model.outcome import Repeat
+from stepgraph.model.outcome import Pause, Repeat
 from stepgraph.model.queue import QueueRow
 from stepgraph.model.record import Record
 from stepgraph.model.run_state import RunState
@@ -51,7 +52,7 @@ class TimeoutPerformer(Performer):
 
     async def perform(self, row: QueueRow, record: Record | None) -> Done:
         """Call the function if the run still waits for it."""
-        name = row.body.decode()
+        name = timer_name(row)
         found = self._transitions.get(name)
         if found is None or record is None or not is_visit(record, row):
             self._skip(row, "record not found" if record is None else _LEFT)
@@ -59,7 +60,7 @@ class TimeoutPerformer(Performer):
         now = self._clock.microseconds()
         if record.run_state == RunState.PAUSED:
             wait = min(_LAST_WAIT, max(_FIRST_WAIT, 2 * (now - record.updated_at)))
-            return Move(replace(row, due_at=now + wait, attempt=0), still_waits=_is_paused)
+            return Move(put_off(row, now + wait), still_waits=_is_paused)
         if self._observe is not None:
             self._observe(TimerFired(record.workflow, name, max(0, now - row.due_at) / SECOND))
         call = found[1].call
@@ -67,6 +68,10 @@ class TimeoutPerformer(Performer):
         with answering(self._tracing, call, record, self._process, attempt) as ending:
             write, answer = await found[1].answer(record, finished=(row.key,))
             ending.wrote(call, write, "Skip")
+        if write is not None and isinstance(answer, Pause):
+            # As a step is: asked again when the run is resumed.
+            later = put_off(row, now + _FIRST_WAIT)
+            return replace(write, enqueue=(*write.enqueue, later))
         if write is not None and isinstance(answer, Repeat):
             again = replace(row, due_at=now + to_microseconds(answer.after), attempt=0)
             return replace(write, enqueue=(*write.enqueue, again))

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from stepgraph.definition import Definition, TimeoutHandler
+from stepgraph.engine.announce import put_off, timer_name
 from stepgraph.engine.handlers.row import Done, Move, Performer
 from stepgraph.engine.snapshot import snapshot_of
 from stepgraph.engine.threads import Threads
@@ -51,7 +52,7 @@ class TimersPerformer(Performer):
 
     async def perform(self, row: QueueRow, record: Record | None) -> Done:
         """Return the timer's row, or None where the function wants no timer."""
-        found = self._transitions.get(row.body.decode())
+        found = self._transitions.get(timer_name(row))
         if found is None or record is None or not is_visit(record, row):
             return None
         handler = found[0]
@@ -103,9 +104,9 @@ def held(
     error: BaseException,
 ) -> Done:
     """Return the write that pauses a run for its failing timeout; its row stays for the resume."""
-    found = transitions.get(row.body.decode())
+    found = transitions.get(timer_name(row))
     if found is None or record is None or not is_visit(record, row) or record.run_state == 3:
-        return Move(replace(row, attempt=0, due_at=now + _WAIT))
+        return Move(put_off(row, now + _WAIT))
     write = found[1].paused(record, error, row.attempt)
-    later = replace(row, attempt=0, due_at=now + _WAIT)
+    later = put_off(row, now + _WAIT)
     return replace(write, enqueue=(*write.enqueue, later), finished=(row.key,))

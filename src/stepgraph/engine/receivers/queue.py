@@ -21,7 +21,9 @@ class QueueReceiver:
 
     What this process commits for a slot that it holds is offered at once, with its record; the row
     stays in the store until it is finished. While the store is known to hold rows that did not fit
-    (`is_behind`), offers are refused, so that the oldest work goes first.
+    (`is_behind`), offers are refused, so that the oldest work goes first. Where the store's clock
+    has a say everything is fetched (`takes_handed` is False), and where a run's rows must go one by
+    one and in order (`is_in_order`), too.
 
     A fetch starts half a second before the last row that one has brought, so that a backlog is not
     read again and again, and from the very beginning every second (or twenty times the duration of
@@ -34,6 +36,8 @@ class QueueReceiver:
         self.inbox = inbox
         self.is_hungry = True
         self.is_behind = False
+        self.takes_handed = True
+        self.is_in_order = False
         self._ask = ask
         self._is_fetching = False
         self._was_woken = False
@@ -41,6 +45,7 @@ class QueueReceiver:
         self._loop = asyncio.get_running_loop()
         self._position = 0
         self._asked_at = 0.0
+        self._answered_at = -1.0
         self._swept_at = -_SWEEP_SECONDS
         self._sweep_seconds = _SWEEP_SECONDS
         inbox.on_room(self._ask_if_hungry)
@@ -66,9 +71,18 @@ class QueueReceiver:
         self.inbox.is_asked_for_room = True
 
     def hand_over(self, row: QueueRow, record: Record, loaded_at: float) -> None:
-        """Take a due row of a held slot that this process has just committed, with its record."""
+        """Take a due row of a held slot that this process committed in a call of `loaded_at`."""
+        if self.is_in_order or not self.takes_handed:
+            self.wake()
+            return
         if not self.is_behind:
-            if self.inbox.admit(work_of_row(row, self, record, loaded_at)):
+            if self._is_fetching or loaded_at <= self._answered_at:
+                # A fetch may have brought the row before this slow answer came, and its work may
+                # be done: the run is looked up.
+                work = work_of_row(row, self)
+            else:
+                work = work_of_row(row, self, record, loaded_at)
+            if self.inbox.admit(work):
                 return
             self.is_behind = True
         self._grow_hungry()
@@ -100,20 +114,24 @@ class QueueReceiver:
         self._is_fetching = False
         count = 0
         is_refused = False
+        self._answered_at = self._loop.time()
         if want.after == 0:
-            self._swept_at = self._loop.time()
+            self._swept_at = self._answered_at
             seconds = self._swept_at - self._asked_at
             self._sweep_seconds = max(_SWEEP_SECONDS, _SWEEP_FACTOR * seconds)
         in_hand = self.inbox.in_hand
         for row in rows:
             count += 1
             self._position = max(self._position, row.due_at)
-            known = in_hand.get(row.id)
+            work_id = row.run_id if self.is_in_order else row.id
+            known = in_hand.get(work_id)
             if known is not None:
                 # The same row is in hand; another row of the same run waits until that one left.
                 is_refused |= known.key != row.key
             elif row.key not in self._left_meanwhile:
-                is_refused |= not self.inbox.offer(work_of_row(row, self))
+                work = work_of_row(row, self)
+                work.id = work_id
+                is_refused |= not self.inbox.offer(work)
         self._left_meanwhile.clear()
         self.is_behind = count >= want.limit or is_refused
         if is_refused:

@@ -10,6 +10,7 @@ from hashlib import blake2b
 import msgspec
 
 from stepgraph.engine.inbox import BATCH, Inbox
+from stepgraph.engine.receivers.reading import Reading
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.work import Work
 from stepgraph.errors import InputError, UnavailableError
@@ -65,12 +66,14 @@ class SourceReceiver:
         self._is_spread = is_spread
         self._receiver: ConnectorReceiver | None = None
         self._waiting: deque[ConnectorEvent] = deque()
-        self._in_hand: dict[int, ConnectorEvent] = {}
+        self._in_hand: dict[int, tuple[ConnectorEvent, ConnectorReceiver | None]] = {}
         self._done: list[ConnectorEvent] = []
         self._is_acknowledging = False
         self._changed = asyncio.Event()
         self._moved = asyncio.Event()
         self._has_done = asyncio.Event()
+        self._reading = Reading()
+        self._is_outdated = False
         inbox.on_room(self._moved.set)
         tasks.start(self._run(), f"read the source of {consumer}")
         tasks.start(self._acknowledge(), f"acknowledge to the source of {consumer}")
@@ -79,6 +82,10 @@ class SourceReceiver:
         """Know that the slots may have changed."""
         self._changed.set()
         self._moved.set()
+        if not self._is_reader:
+            # Also if it is the reader again by the time that anybody looks.
+            self._is_outdated = True
+            self._reading.give_up()
 
     @property
     def _is_reader(self) -> bool:
@@ -92,6 +99,7 @@ class SourceReceiver:
                 await self._changed.wait()
                 continue
             try:
+                self._is_outdated = False
                 self._receiver = await self._connector.open_receiver(self._consumer)
                 try:
                     away = _FIRST_AWAY
@@ -106,13 +114,14 @@ class SourceReceiver:
                 away = min(_LAST_AWAY, away * 2)
 
     async def _read(self, receiver: ConnectorReceiver) -> None:
-        while self._is_reader:
+        while self._is_reader and not self._is_outdated:
             room = min(self._inbox.room, BATCH)
             if self._waiting or room <= 0:
                 await self._wait()
                 await self._offer()
                 continue
-            self._waiting.extend(await self._accepted(await receiver.receive(room)))
+            events = await self._reading.of(receiver.receive(room))
+            self._waiting.extend(await self._accepted(events or ()))
             await self._offer()
 
     async def _accepted(self, events: Sequence[ConnectorEvent]) -> list[ConnectorEvent]:
@@ -169,14 +178,17 @@ class SourceReceiver:
         while self._waiting:
             event = self._waiting.popleft()
             name = _order_of(event)
-            if (
-                name in held
-                or self._seconds_to_age(event) > 0
-                or not self._inbox.offer(self._work_of(event, name))
-            ):
+            if name in held or self._seconds_to_age(event) > 0 or not self._take(event, name):
                 held.add(name)
                 kept.append(event)
         self._waiting = kept
+
+    def _take(self, event: ConnectorEvent, name: str) -> bool:
+        work = self._work_of(event, name)
+        if self._inbox.offer(work):
+            self._in_hand[id(work)] = (event, self._receiver)
+            return True
+        return False
 
     async def _store(self) -> None:
         """Store ripe events as rows, then acknowledge them."""
@@ -210,22 +222,24 @@ class SourceReceiver:
         # The row is not in the store, so it has no key: it is put there only if the event fails.
         row = self._row_of(event)
         due_at = to_instant(event.created_at)
-        work = Work(self, name, _READING_SLOT, row, due_at=due_at, named=ref)
-        self._in_hand[id(work)] = event
-        return work
+        return Work(self, name, _READING_SLOT, row, due_at=due_at, named=ref)
 
     def left(self, work: Work, *, is_finished: bool) -> None:
-        """Acknowledge what is done; what is not comes again when the source is opened anew."""
-        event = self._in_hand.pop(id(work), None)
+        """Acknowledge what is done; what is not is handed over again in a moment.
+
+        The source may have nothing more to give, so that nothing else would bring it up.
+        """
+        event, receiver = self._in_hand.pop(id(work), (None, None))
         self._moved.set()
-        if event is None:
+        if event is None or receiver is not self._receiver:
+            # What an earlier receiver gave comes again from this one, or has come already.
             return
         if is_finished:
             self._finish([event])
-        elif self._receiver is not None and self._is_reader:
+        elif receiver is not None and self._is_reader:
             self._waiting.appendleft(event)
             # The reader may be waiting for the source, which may have nothing more to give.
-            asyncio.get_running_loop().call_soon(self._offer_waiting)
+            asyncio.get_running_loop().call_later(_FIRST_AWAY, self._offer_waiting)
 
     def _finish(self, events: list[ConnectorEvent]) -> None:
         self._done += events
@@ -243,8 +257,12 @@ class SourceReceiver:
             try:
                 await receiver.ack(done)
             except Exception as error:  # a foreign stream can raise anything
-                text = "events could not be acknowledged; they come again"
+                text = "events could not be acknowledged, trying again"
                 self._log.warning(text, error=error)
+                await pause_seconds(_FIRST_AWAY)
+                if receiver is self._receiver:
+                    self._done[:0] = done
+                    self._has_done.set()
             finally:
                 self._is_acknowledging = False
 

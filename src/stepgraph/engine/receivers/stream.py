@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from stepgraph.engine.inbox import BATCH, Inbox
+from stepgraph.engine.receivers.reading import Reading
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
@@ -22,7 +23,9 @@ class StreamReceiver:
     """Feeds an inbox with deliveries, and acknowledges each after its effect is stored.
 
     The stream is opened for the slots that are held, and opened anew when they change; events
-    that were in hand then come a second time and are dropped by the version gate.
+    that were in hand then come a second time and are dropped by the version gate. What was released
+    unfinished is offered again, and what could not be acknowledged is told again: no event is left
+    unfinished behind the others, where it would hide the runs that the stream has lost.
     """
 
     def __init__(
@@ -40,8 +43,13 @@ class StreamReceiver:
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._acks: list[Delivery] = []
+        # By identity: what an earlier receiver gave is no business of this one's.
+        self._given: dict[int, Delivery] = {}
         self._has_acks = asyncio.Event()
         self._receiver: EventReceiver | None = None
+        self._opened_for: tuple[int, ...] = ()
+        self._reading = Reading()
+        self._loop = asyncio.get_running_loop()
         inbox.on_room(self._room.set)
         tasks.start(self._run(), "receive events")
         tasks.start(self._acknowledge(), "acknowledge events")
@@ -49,6 +57,11 @@ class StreamReceiver:
     def wake(self) -> None:
         """Open the stream anew if the slots have changed."""
         self._changed.set()
+        if self._opened_for != tuple(sorted(self.inbox.slots)):
+            # Also if they are the old ones again by the time that anybody looks.
+            self._opened_for = ()
+            self._reading.give_up()
+            self._room.set()
 
     async def low_water(self) -> int | None:
         """Return when the oldest event that is not finished was sent; None at the head."""
@@ -62,7 +75,10 @@ class StreamReceiver:
             if not slots:
                 continue
             try:
+                self._opened_for = slots
                 self._receiver = await self._open(slots)
+                self._given.clear()
+                self._acks.clear()
                 try:
                     await self._receive(self._receiver, slots)
                 finally:
@@ -74,18 +90,26 @@ class StreamReceiver:
             self._changed.set()
 
     async def _receive(self, receiver: EventReceiver, slots: tuple[int, ...]) -> None:
-        while tuple(sorted(self.inbox.slots)) == slots:
+        while self._opened_for == slots:
             room = min(self.inbox.room, BATCH)
             if room <= 0:
                 self._room.clear()
                 self.inbox.is_asked_for_room = True
                 await self._room.wait()
                 continue
-            for delivery in await receiver.receive(room):
+            for delivery in await self._reading.of(receiver.receive(room)) or ():
+                self._given[id(delivery)] = delivery
                 self._offer(delivery)
 
     def _offer(self, delivery: Delivery) -> None:
         event = delivery.event
+        if id(delivery) not in self._given or delivery.slot not in self.inbox.slots:
+            # It comes again to whoever opens the stream for its slot.
+            return
+        known = self.inbox.in_hand.get(event.run_id)
+        if known is not None and known.version > event.version:
+            self._finish(delivery)
+            return
         ref = RunRef(event.workflow, event.foreign_id, event.run_id)
         work = Work(
             self,
@@ -98,15 +122,28 @@ class StreamReceiver:
             delivery=delivery,
         )
         if not self.inbox.offer(work):
-            # The run is in hand under another version: its record is what counts, and if this
-            # event was the newer one, the run counts as lost soon and is found by its record.
-            self.left(work, is_finished=True)
+            # There is no room, or the run is in hand and may be released: not before that is over
+            # is it known what this event is worth.
+            self._offer_later(delivery)
 
     def left(self, work: Work, *, is_finished: bool) -> None:
-        """Acknowledge what is finished; what is not comes again when the stream is opened anew."""
-        if is_finished and work.delivery is not None:
-            self._acks.append(work.delivery)
-            self._has_acks.set()
+        """Acknowledge what is finished; what is not is offered again in a moment."""
+        delivery = work.delivery
+        if delivery is None or id(delivery) not in self._given:
+            return
+        if is_finished:
+            self._finish(delivery)
+        else:
+            self._offer_later(delivery)
+
+    def _finish(self, delivery: Delivery) -> None:
+        del self._given[id(delivery)]
+        self._acks.append(delivery)
+        self._has_acks.set()
+
+    def _offer_later(self, delivery: Delivery) -> None:
+        if not self.inbox.is_closed:
+            self._loop.call_later(_AWAY_SECONDS, self._offer, delivery)
 
     async def _acknowledge(self) -> None:
         while True:
@@ -119,5 +156,9 @@ class StreamReceiver:
             try:
                 await receiver.ack(deliveries)
             except UnavailableError as error:
-                text = "events could not be acknowledged; they come again"
+                text = "events could not be acknowledged, trying again"
                 self._log.warning(text, error=error)
+                await pause_seconds(_AWAY_SECONDS)
+                if receiver is self._receiver:
+                    self._acks[:0] = deliveries
+                    self._has_acks.set()

@@ -1,0 +1,1 @@
+"""The simulator: the unmodified library in virtual time, under faults, and what checks it."""
