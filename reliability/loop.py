@@ -65,6 +65,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self.set_task_factory(self._make_task)  # type: ignore[arg-type]
         self.set_exception_handler(self._note_error)
 
+    def __del__(self) -> None:
+        """Do nothing: there is no socket or selector to close, and the dead must not be run."""
+
     def next_number(self) -> int:
         """Return a new task's number."""
         self._numbers += 1
