@@ -16,6 +16,7 @@ _WORDS = {
     "step": ("run",),
     "timeout": ("run",),
     "callback": ("run", "payload"),
+    "join": ("run", "children"),
     "hook": ("change",),
     "connector": ("workflow", "event"),
 }

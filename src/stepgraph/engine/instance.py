@@ -9,8 +9,11 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Sequence
+from typing import Any
 
+from stepgraph.definition import Definition
 from stepgraph.engine.awaiting import Awaiting
+from stepgraph.engine.children import Children
 from stepgraph.engine.commit import Committer
 from stepgraph.engine.membership import Membership
 from stepgraph.engine.queue_reader import QueueReader
@@ -47,6 +50,8 @@ class Instance:
         self.reader = QueueReader(backend.work_queue, clock, _PULSE_SECONDS)
         self.mover = RowMover(backend.work_queue, self.tasks, self._expect)
         self.awaiting = Awaiting(self.store)
+        self.definitions: dict[str, Definition[Any, Any]] = {}
+        self.children = Children(backend.child_store, self.store, self.definitions)
         self._backends: list[Backend] = []
         self._memberships: dict[int, Membership] = {}
         self._hint_timer: asyncio.TimerHandle | None = None

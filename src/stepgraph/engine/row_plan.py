@@ -17,9 +17,11 @@ from stepgraph.engine.performers.delete import DeletePerformer
 from stepgraph.engine.performers.hook import HookPerformer
 from stepgraph.engine.performers.inbox import InboxPerformer
 from stepgraph.engine.performers.pull import PullPerformer
+from stepgraph.engine.performers.spawn import SpawnPerformer, SpawnTools
 from stepgraph.engine.performers.timeout import TimeoutPerformer
 from stepgraph.engine.performers.timer import TimersPerformer
 from stepgraph.engine.places import settings_of
+from stepgraph.engine.stored_definition import StoredMoves
 from stepgraph.engine.transition import Transition
 from stepgraph.model.options import StepSettings, resolve_step_settings
 from stepgraph.model.topic import (
@@ -28,6 +30,7 @@ from stepgraph.model.topic import (
     hook_consumer,
     inbox_consumer,
     pull_consumer,
+    spawn_consumer,
     timeout_consumer,
     timers_consumer,
 )
@@ -91,11 +94,35 @@ class RowPlan:
             yield Row(inbox_consumer(name), "inbox-consumer", self._settings, inbox)
         pull = PullPerformer(instance.backend.work_queue, clock)
         yield Row(pull_consumer(name), "pull-consumer", self._settings, pull)
-        history = instance.backend.history_store
+        yield Row(spawn_consumer(name), "spawn-consumer", self._settings, self._spawn())
+        backend = instance.backend
         delete = DeletePerformer(
-            self._definition, self._moves, history, clock, self._settings.max_attempts
+            self._definition,
+            self._moves,
+            (backend.history_store, backend.child_store),
+            clock,
+            max_attempts=self._settings.max_attempts,
         )
         yield Row(delete_consumer(name), "delete-consumer", self._settings, delete)
+
+    def _spawn(self) -> SpawnPerformer:
+        instance = self._instance
+        moves = StoredMoves(
+            instance.backend.definition_store,
+            instance.clock,
+            instance.identity,
+            instance=instance.id,
+            slot_count=instance.store.slot_count,
+        )
+        tools = SpawnTools(
+            instance.store,
+            instance.backend.child_store,
+            instance.backend.work_queue,
+            instance.committer,
+            moves,
+            instance.clock,
+        )
+        return SpawnPerformer(tools, self._settings.max_attempts)
 
     def _timeouts(self) -> Iterator[Row]:
         """Two consumers for each status with timeouts: one finds out when, one does."""

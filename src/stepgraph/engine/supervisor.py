@@ -13,6 +13,7 @@ from stepgraph.definition import Definition, Deployment
 from stepgraph.engine.announce import Announcer
 from stepgraph.engine.callback import Callbacks
 from stepgraph.engine.consume import Consumer
+from stepgraph.engine.entrance import Entrance
 from stepgraph.engine.instance import (
     Instance,
     default_instance_name,
@@ -56,8 +57,7 @@ class Supervisor:
         self.deployment = deployment
         self.is_client = is_client
         self.announcer = announcer or announcer_of(definition, deployment)
-        self.default_start = definition.starts[0]
-        self.known_statuses = frozenset(definition.graph.statuses)
+        self.entrance = Entrance(definition)
         self.instance: Instance
         self.moves: Moves
         self.callbacks: Callbacks
@@ -75,6 +75,8 @@ class Supervisor:
         self.instance = await enter_instance(self.deployment.record_backend, clock, name)
         self._is_open = True
         try:
+            if self.definition.handlers:
+                self.instance.definitions[self.definition.name] = self.definition
             self.instance.observers += [observer.observe for observer in settings.observers]
             self.moves = Moves(
                 self.announcer, clock, self.instance.identity,

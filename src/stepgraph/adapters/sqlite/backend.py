@@ -7,6 +7,7 @@ import os
 from typing import Literal
 
 from stepgraph.adapters.sqlite.census import SQLiteCensus
+from stepgraph.adapters.sqlite.child_store import SQLiteChildStore
 from stepgraph.adapters.sqlite.connection import SQLiteFile
 from stepgraph.adapters.sqlite.definition_store import SQLiteDefinitionStore
 from stepgraph.adapters.sqlite.event_streamer import SQLiteEventStreamer
@@ -43,6 +44,7 @@ class SQLite:
         self.record_store = SQLiteRecordStore(file, capabilities)
         self.work_queue = SQLiteWorkQueue(file)
         self.history_store = SQLiteHistoryStore(file)
+        self.child_store = SQLiteChildStore(file)
         self.lost_runs = SQLiteLostRuns(file)
         self.census = SQLiteCensus(file)
         self.definition_store = SQLiteDefinitionStore(file)

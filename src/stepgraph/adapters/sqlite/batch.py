@@ -8,6 +8,7 @@ from itertools import chain
 
 from stepgraph.adapters.sqlite.rows import (
     change_row,
+    child_row,
     failure_row,
     history_row,
     queue_row,
@@ -78,6 +79,14 @@ FINISH = ManyRows(
     "(consumer = ? and slot = ? and due_at = ? and id = ?)",
     separator=" or ",
 )
+_CHILD = ManyRows(
+    """
+insert or ignore into child (run_id, parent_run_id, progress_version, number, workflow, foreign_id,
+    status, is_cancelled_with_parent, run_state, is_open, in_use_by, taken_version)
+values """,
+    placeholders(12),
+)
+_TAKE_CHILDREN = "update child set taken_version = ? where parent_run_id = ? and taken_version = 0"
 _UNIQUE = "insert into unique_name values (?, ?, ?)"
 UNIQUE_BODY = "select body from unique_name where scope = ? and key = ?"
 LOOKUP = "select " + RECORD_COLUMNS + " from run where run_id = ?"
@@ -114,7 +123,17 @@ def commit_batch(
         connection.executemany(_FAILURE, failures)
     FINISH.execute(connection, [*chain.from_iterable([w.finished for w in won]), *finished])
     ENQUEUE.execute(connection, [queue_row(row) for w in won for row in w.enqueue])
+    for write in won:
+        if write.takes_children or write.children:
+            _write_children(connection, write)
     return results
+
+
+def _write_children(connection: sqlite3.Connection, write: Write) -> None:
+    """Mark the children that a run had as given to its join, then insert those that it starts."""
+    if write.takes_children:
+        connection.execute(_TAKE_CHILDREN, (write.record.version, write.record.run_id))
+    _CHILD.execute(connection, [child_row(child) for child in write.children])
 
 
 def _apply_chunk(connection: sqlite3.Connection, chunk: Sequence[Write]) -> bool:
