@@ -5,6 +5,7 @@ import pytest
 from stepgraph.adapters.memory import Memory, MemoryConnector
 from stepgraph.testing.conformance import (
     CensusSuite,
+    ChildStoreSuite,
     ConnectorSuite,
     DefinitionStoreSuite,
     EventStreamerSuite,
@@ -23,6 +24,7 @@ class TestMemory(
     RoleSchedulerSuite,
     DefinitionStoreSuite,
     CensusSuite,
+    ChildStoreSuite,
 ):
     @pytest.fixture
     def backend(self):

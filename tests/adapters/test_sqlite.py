@@ -14,6 +14,7 @@ from stepgraph.errors import SchemaError, UnavailableError
 from stepgraph.testing.conformance import (
     CensusSuite,
     DefinitionStoreSuite,
+    ChildStoreSuite,
     EventStreamerSuite,
     RecordStoreSuite,
     RoleSchedulerSuite,
@@ -31,6 +32,7 @@ class TestSQLite(
     RoleSchedulerSuite,
     DefinitionStoreSuite,
     CensusSuite,
+    ChildStoreSuite,
 ):
     @pytest.fixture
     async def backend(self, tmp_path):

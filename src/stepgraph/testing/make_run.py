@@ -29,8 +29,23 @@ def make_run(
     `now()` is the clock's; two runs with the same arguments have the same idempotency key.
     """
     clock = clock if clock is not None else FakeClock()
-    now = clock.microseconds()
-    record = Record(
+    record = make_record(
+        status, foreign_id=foreign_id, attempt=attempt, version=version, clock=clock
+    )
+    return Run(record, status, initial, WorkName("step", "", clock))
+
+
+def make_record(
+    status: IntEnum,
+    *,
+    foreign_id: str,
+    attempt: int = 1,
+    version: int = 1,
+    clock: FakeClock | None = None,
+) -> Record:
+    """Return the record of a run in `status`, without its object."""
+    now = (clock if clock is not None else FakeClock()).microseconds()
+    return Record(
         run_id=f"run-of-{foreign_id}",
         workflow="test",
         foreign_id=foreign_id,
@@ -50,4 +65,3 @@ def make_run(
         meta=Meta(),
         object=b"",
     )
-    return Run(record, status, initial, WorkName("step", "", clock))

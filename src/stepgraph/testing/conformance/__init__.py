@@ -2,7 +2,7 @@
 
 Six lines prove an adapter::
 
-    class TestMine(RecordStoreSuite, WorkQueueSuite, EventStreamerSuite, TimeoutStoreSuite):
+    class TestMine(RecordStoreSuite, WorkQueueSuite, ChildStoreSuite, TimeoutStoreSuite):
         @pytest.fixture
         async def backend(self, tmp_path):
             backend = Mine(tmp_path)
@@ -15,6 +15,7 @@ mode runs them.
 """
 
 from stepgraph.testing.conformance.census import CensusSuite
+from stepgraph.testing.conformance.child_store import ChildStoreSuite
 from stepgraph.testing.conformance.connector import ConnectorSuite
 from stepgraph.testing.conformance.definition_store import DefinitionStoreSuite
 from stepgraph.testing.conformance.event_streamer import EventStreamerSuite
@@ -25,6 +26,7 @@ from stepgraph.testing.conformance.work_queue import WorkQueueSuite
 
 __all__ = [
     "CensusSuite",
+    "ChildStoreSuite",
     "ConnectorSuite",
     "DefinitionStoreSuite",
     "EventStreamerSuite",
