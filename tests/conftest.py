@@ -20,6 +20,20 @@ def new_backend(request, tmp_path) -> Callable[[], Any]:
     return first.twin
 
 
+@pytest.fixture(params=["memory", "sqlite"])
+def any_new_backend(request, tmp_path) -> Callable[[], Callable[[], Any]]:
+    """Return a function that gives a `new_backend` over another storage at each call."""
+
+    def fresh() -> Callable[[], Any]:
+        if request.param == "memory":
+            return Memory().twin
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        return lambda: SQLite(folder / "runs.db")
+
+    return fresh
+
+
 @pytest.fixture
 def backend(new_backend):
     """Return one backend."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from stepgraph import (
     Cancel,
     CallbackReceipt,
     DeadLetter,
+    Child,
     Outcome,
     Pause,
     Repeat,
@@ -70,12 +71,23 @@ class DictOrder(TypedDict):
     total: int
 
 
+@dataclass(frozen=True)
+class Shipment:
+    parcel: str
+
+
+class ShippingStatus(IntEnum):
+    BOOKED = 1
+    DELIVERED = 2
+
+
 orders = Builder("orders", Order, Status)
 assert_type(orders, Builder[Order, Status])
 assert_type(Builder("a", StructOrder, Status), Builder[StructOrder, Status])
 assert_type(Builder("a", ModelOrder, Status), Builder[ModelOrder, Status])
 assert_type(Builder("a", AttrsOrder, Status), Builder[AttrsOrder, Status])
 assert_type(Builder("a", DictOrder, Status), Builder[DictOrder, Status])
+shipping = Builder("shipping", Shipment, ShippingStatus)
 
 OrderRun: TypeAlias = Run[Order, Status]
 Next: TypeAlias = Literal[Status.PACKED, Status.REFUNDED]
@@ -116,6 +128,9 @@ orders.add_step(Status.PAID, blocking_step, to=(Status.PACKED, Status.REFUNDED),
 async def any_outcome(run: Run[Order, Status]) -> Status | Outcome:
     if run.version > 100:
         return Skip()
+    run.trigger_child(shipping, f"{run.foreign_id}-1", Shipment("x"), status=ShippingStatus.BOOKED)
+    child = run.trigger_child(shipping, "b", Shipment("y"), cancel_with_parent=True)
+    assert_type(child, str)
     return Repeat(after=timedelta(minutes=1)) if run.version < 3 else Status.PACKED
 
 
@@ -135,6 +150,28 @@ async def sweep(slot: datetime, *, psp: Psp) -> Order:
 
 
 orders.add_schedule("@every 90s", nightly, name="often", overlap="wait", jitter=timedelta(seconds=5))
+@orders.join(Status.SPLIT, until="all")
+async def all_there(
+    run: Run[Order, Status], children: Sequence[Snapshot[Any, Any]]
+) -> Literal[Status.PACKED]:
+    return Status.PACKED
+
+
+@orders.join(Status.SPLIT, until="any", retry=timedelta(seconds=1))
+async def one_there(
+    run: Run[Order, Status], children: Sequence[Child], *, psp: Psp
+) -> Literal[Status.PACKED] | Pause:
+    if any(child.run_state is RunState.CANCELLED for child in children):
+        return Pause("a parcel is lost")
+    assert_type(await children[0].snapshot(), Snapshot[Any, Any])
+    return Status.PACKED
+
+
+def counted(run: OrderRun, children: Sequence[Child]) -> Next:
+    return Status.PACKED if len(children) > 1 else Status.REFUNDED
+
+
+orders.add_join(Status.SPLIT, counted, to=[Status.PACKED, Status.REFUNDED])
 
 
 class Kitchen:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, IntEnum
 from typing import Literal
 
-from stepgraph import Builder, Pause, Run, Snapshot, Trigger, Workflow
+from stepgraph import Builder, Child, Pause, Run, Snapshot, Trigger, Workflow
 from stepgraph.adapters.memory import Memory
+from stepgraph.testing import make_run
 
 
 class Status(IntEnum):
@@ -115,6 +117,25 @@ def no_slot(run: Run[Order, Status]) -> Order:
     return Order(0)
 
 
+@orders.join(Status.PAID)  # E
+async def no_children(run: Run[Order, Status]) -> Literal[Status.REFUNDED]:
+    return Status.REFUNDED
+
+
+@orders.join(Status.PAID)  # E
+async def one_child(run: Run[Order, Status], child: Child) -> Literal[Status.REFUNDED]:
+    return Status.REFUNDED
+
+
+@orders.join(Status.PAID)
+async def all_there(
+    run: Run[Order, Status], children: Sequence[Child]
+) -> Literal[Status.REFUNDED]:
+    children[0].object  # E
+    return Status.REFUNDED
+
+
+orders.join(Status.PAID, until="some")  # E
 orders.build(NoStore())  # E
 orders.build(Memory(), event_streamer=Memory().record_store)  # E
 orders.build(Memory(), pause_retry=3600)  # E
@@ -134,6 +155,12 @@ async def use(workflow: Workflow[Order, Status], seen: Snapshot[Order, Status]) 
     workflow.runs.find(status=Other.X)  # E
     seen.object = Order(2)  # E
     seen.now()  # E
+    run = make_run(Order(1), Status.PAID)
+    await run.trigger_child(orders, "a", Order(1))  # E
+    run.trigger_child(orders, "a", Shipment("x"))  # E
+    run.trigger_child(orders, "a", Order(1), status=Other.X)  # E
+    run.trigger_child(workflow, "a", Order(1))  # E
+
 
 
 def use_blocking(workflow: Workflow[Order, Status]) -> None:

@@ -25,6 +25,7 @@ from stepgraph.errors import (
     WorkflowError,
 )
 from stepgraph.model.change import Change
+from stepgraph.model.child import Child
 from stepgraph.model.history_entry import Attempt, HistoryEntry
 from stepgraph.model.options import Backoff, Retention
 from stepgraph.model.outcome import Cancel, Outcome, Pause, Repeat, Skip
@@ -47,6 +48,7 @@ __all__ = [
     "CallbackReceipt",
     "Cancel",
     "Change",
+    "Child",
     "CodecError",
     "ConnectorEvent",
     "DataDeletedError",

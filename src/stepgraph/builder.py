@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any, Generic, TypeVar, Unpack, final
+from typing import Any, Generic, Literal, TypeVar, Unpack, final
 
 from stepgraph.declarations import Declarations
 from stepgraph.decorators import (
@@ -14,12 +14,16 @@ from stepgraph.decorators import (
     ConnectorDecorator,
     ConnectorFunction,
     HookDecorator,
+    JoinDecorator,
+    JoinFunction,
     ScheduleDecorator,
     ScheduleFunction,
     StepDecorator,
     StepFunction,
 )
 from stepgraph.definition import Definition, Deployment
+from stepgraph.engine.entrance import Entrance
+from stepgraph.engine.trigger import origin_of_caller
 from stepgraph.errors import DefinitionError
 from stepgraph.model.graph import StatusGraph
 from stepgraph.model.identifier import check_name, check_statuses
@@ -35,6 +39,7 @@ from stepgraph.model.options import (
 )
 from stepgraph.model.run_state import RunState
 from stepgraph.model.schedule import ScheduleOptions
+from stepgraph.model.start import Start
 from stepgraph.model.timer import Timer
 from stepgraph.ports.backend import (
     HasEventStreamer,
@@ -69,6 +74,7 @@ class Builder(Generic[O, S]):
         self._codec.check_type(object_type)
         self._declared: Declarations[S] = Declarations(status_type, self._codec)
         self._custom_delete: Callable[[O], O] | None = None
+        self._entrance: tuple[int, Entrance] | None = None
 
     def step(
         self, status: S, *, to: S | Iterable[S] | None = None, **options: Unpack[StepOptions]
@@ -151,6 +157,36 @@ class Builder(Generic[O, S]):
     ) -> None:
         """Declare a timeout as a plain call, for bound methods and loops."""
         self._declared.add_timeout(status, function, after, (to, name), options)
+
+    def join(
+        self,
+        status: S,
+        *,
+        until: Literal["all", "any"] = "all",
+        to: S | Iterable[S] | None = None,
+        **options: Unpack[StepOptions],
+    ) -> JoinDecorator[O, S]:
+        """Declare the function that is called, once, when the run's children have ended.
+
+        It takes the place of the status's step, and also gets `children: Sequence[Child]`: all that
+        the run has started and that no join was given before. With `until="any"` the first end is
+        enough, and some of them may be open. A run without such children goes on at once.
+        """
+        return JoinDecorator(
+            lambda function: self._declared.add_join(status, function, until, to, options)
+        )
+
+    def add_join(
+        self,
+        status: S,
+        function: JoinFunction[O, S],
+        *,
+        until: Literal["all", "any"] = "all",
+        to: S | Iterable[S] | None = None,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        """Declare a join as a plain call, for bound methods and loops."""
+        self._declared.add_join(status, function, until, to, options)
 
     @property
     def on_pause(self) -> HookDecorator[O, S]:
@@ -250,6 +286,16 @@ class Builder(Generic[O, S]):
             schedules=tuple(self._declared.schedules),
             custom_delete=self._custom_delete,
         )
+
+    def start_of(self, foreign_id: str, initial: O, status: S | None = None) -> Start:
+        """Return what a run would start with: what `Run.trigger_child` stages.
+
+        Raises `InputError` for what `Workflow.trigger` would refuse; nothing is written.
+        """
+        count = len(self._declared.handlers)
+        if self._entrance is None or self._entrance[0] != count:
+            self._entrance = (count, Entrance(self.definition()))
+        return self._entrance[1].check(foreign_id, initial, status, origin_of_caller())
 
     def build(
         self,

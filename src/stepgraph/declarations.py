@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from stepgraph.declare import read_after, read_function, read_payload_type, read_schedule
 from stepgraph.definition import (
@@ -13,6 +13,7 @@ from stepgraph.definition import (
     ConnectorHandler,
     Handler,
     Hook,
+    JoinHandler,
     ScheduleHandler,
     TimeoutHandler,
 )
@@ -48,11 +49,7 @@ class Declarations(Generic[S]):
         """Declare the step of a status."""
         common = read_function("step", function, None, options)
         self._check_status("step", common["name"], status)
-        taken = next((h for h in self.handlers if h.status is status and h.kind == "step"), None)
-        if taken is not None:
-            raise DefinitionError(
-                f"{status.name} already has the step {taken.name}(): a status has one"
-            )
+        self._check_free(status)
         resolve_step_settings({}, options)
         destinations = read_destinations(function, self._status_type, to)
         self.handlers.append(Handler(status=status, destinations=destinations, **common))
@@ -109,6 +106,35 @@ class Declarations(Generic[S]):
                 **common,
             )
         )
+
+    def add_join(
+        self,
+        status: S,
+        function: Callable[..., Any],
+        until: Literal["all", "any"],
+        to: S | Iterable[S] | None,
+        options: Mapping[str, Any],
+    ) -> None:
+        """Declare the join of a status."""
+        common = read_function("join", function, None, options)
+        self._check_status("join", common["name"], status)
+        self._check_free(status)
+        if until not in ("all", "any"):
+            raise DefinitionError(f'{common["name"]}() joins until={until!r}: "all" or "any"')
+        resolve_step_settings({}, options)
+        destinations = read_destinations(function, self._status_type, to)
+        self.handlers.append(
+            JoinHandler(status=status, destinations=destinations, until=until, **common)
+        )
+
+    def _check_free(self, status: S) -> None:
+        """Refuse a second step of a status, or a join beside one: who would move the run?"""
+        for h in self.handlers:
+            if h.status is status and h.kind in ("step", "join"):
+                raise DefinitionError(
+                    f"{status.name} already has the {h.kind} {h.name}(): a status has one step,"
+                    " or one join in its place"
+                )
 
     def _check_status(self, kind: str, name: str, status: S) -> None:
         if type(status) is not self._status_type:

@@ -19,6 +19,7 @@ _WORDS = {
     "step": ("run",),
     "timeout": ("run",),
     "callback": ("run", "payload"),
+    "join": ("run", "children"),
     "hook": ("change",),
     "connector": ("workflow", "event"),
     "schedule": ("slot",),

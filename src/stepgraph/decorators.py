@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, final, overload
@@ -29,6 +29,15 @@ SyncCallback: TypeAlias = Callable[Concatenate[Run[O, S], T, P], S | Outcome]
 CallbackFunction: TypeAlias = (
     Callable[Concatenate[Run[O, S], Any, ...], Coroutine[Any, Any, S | Outcome]]
     | Callable[Concatenate[Run[O, S], Any, ...], S | Outcome]
+)
+# Any stands for Child: a function that says Snapshot, which has its words, is accepted as well.
+AsyncJoin: TypeAlias = Callable[
+    Concatenate[Run[O, S], Sequence[Any], P], Coroutine[Any, Any, S | Outcome]
+]
+SyncJoin: TypeAlias = Callable[Concatenate[Run[O, S], Sequence[Any], P], S | Outcome]
+JoinFunction: TypeAlias = (
+    Callable[Concatenate[Run[O, S], Sequence[Any], ...], Coroutine[Any, Any, S | Outcome]]
+    | Callable[Concatenate[Run[O, S], Sequence[Any], ...], S | Outcome]
 )
 AsyncHook: TypeAlias = Callable[Concatenate[Change[O, S], P], Coroutine[Any, Any, None]]
 SyncHook: TypeAlias = Callable[Concatenate[Change[O, S], P], None]
@@ -91,6 +100,28 @@ class CallbackDecorator(Generic[O, S]):
     def __call__(  # pyright: ignore[reportOverlappingOverload]
         self, function: AsyncCallback[O, S, T, P], /
     ) -> AsyncCallback[O, S, T, P]: ...
+    def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
+        """Register `function`."""
+        self._add(function)
+        return function
+
+
+@final
+class JoinDecorator(Generic[O, S]):
+    """Registers a join and gives the function back as it was."""
+
+    def __init__(self, add: Callable[[Callable[..., Any]], None]) -> None:
+        """Register through `add`."""
+        self._add = add
+
+    @overload
+    def __call__(self, function: AsyncJoin[O, S, P], /) -> AsyncJoin[O, S, P]: ...
+    @overload
+    def __call__(self, function: SyncJoin[O, S, P], /) -> SyncJoin[O, S, P]: ...
+    @overload
+    def __call__(  # pyright: ignore[reportOverlappingOverload]
+        self, function: AsyncJoin[O, S, P], /
+    ) -> AsyncJoin[O, S, P]: ...
     def __call__(self, function: Callable[..., Any], /) -> Callable[..., Any]:
         """Register `function`."""
         self._add(function)

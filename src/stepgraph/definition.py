@@ -82,6 +82,14 @@ class TimeoutHandler(Handler[S], Generic[S]):
 
 
 @dataclass(frozen=True, kw_only=True)
+class JoinHandler(Handler[S], Generic[S]):
+    """A function that is called once all, or any, of the run's children have ended."""
+
+    kind: HandlerKind = "join"
+    until: Literal["all", "any"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Hook(Function):
     """A function that is told of changes into these run states."""
 
@@ -163,6 +171,11 @@ class Definition(Generic[O, S]):
     def timeouts(self) -> tuple[TimeoutHandler[S], ...]:
         """The functions that wait for a time, in the order of declaration."""
         return tuple(h for h in self.handlers if isinstance(h, TimeoutHandler))
+
+    @property
+    def joins(self) -> tuple[JoinHandler[S], ...]:
+        """The functions that wait for children, in the order of declaration."""
+        return tuple(h for h in self.handlers if isinstance(h, JoinHandler))
 
     @property
     def functions(self) -> tuple[Function, ...]:

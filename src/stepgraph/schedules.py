@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from stepgraph.declare import read_schedule
 from stepgraph.engine.supervisor import Supervisor
 from stepgraph.engine.timetable import Timetable
-from stepgraph.engine.trigger import encoded_object, run_id_of
+from stepgraph.engine.trigger import run_id_of
 from stepgraph.errors import DefinitionError, InputError
 from stepgraph.model.identifier import ID_LIMIT, check_name, cut_text, shown
 from stepgraph.model.instant import to_datetime
@@ -92,7 +92,7 @@ class Schedules(Generic[O]):
             "overlap": overlap,
         }  # fmt: skip
         fields = read_schedule(name, spec, options)
-        data = encoded_object(supervisor.definition, initial)
+        data = supervisor.entrance.encoded(initial)
         now = supervisor.instance.clock.microseconds()
         cron = fields["cron"]
         wanted = Schedule(

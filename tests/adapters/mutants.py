@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from stepgraph.adapters.memory import Memory, MemoryConnector
 from stepgraph.adapters.memory.backlog import MemoryBacklog
 from stepgraph.adapters.memory.census import MemoryCensus
+from stepgraph.adapters.memory.child_store import MemoryChildStore
 from stepgraph.adapters.memory.connector import MemoryConnectorReceiver
 from stepgraph.adapters.memory.definition_store import MemoryDefinitionStore
 from stepgraph.adapters.memory.event_streamer import (
@@ -33,6 +34,7 @@ _PORTS = {
     MemoryWorkQueue: "work_queue",
     MemoryBacklog: "backlog",
     MemoryHistoryStore: "history_store",
+    MemoryChildStore: "child_store",
     MemoryLostRuns: "lost_runs",
     MemoryEventStreamer: "event_streamer",
     MemoryTimeoutStore: "timeout_store",
@@ -347,6 +349,75 @@ def wants(change: Any) -> Any:
     return before(MemoryWorkQueue, "due", lambda found, now: ([change(w) for w in found], now))
 
 
+def loser_leaves_children() -> Any:
+    """A refused write leaves its children."""
+    apply = MemoryRecordStore._apply
+
+    def changed(self, write):
+        self._storage.add_children(write.children)
+        return apply(self, write)
+
+    return broken(MemoryRecordStore, _apply=changed)
+
+
+def children_replaced() -> Any:
+    """A child that is staged again is open again."""
+    apply = MemoryRecordStore._apply
+
+    def changed(self, write):
+        for child in write.children:
+            self._storage.children.pop(child.run_id, None)
+        return apply(self, write)
+
+    return broken(MemoryRecordStore, _apply=changed)
+
+
+def takes_its_own() -> Any:
+    """A join also takes the children that it starts."""
+    apply = MemoryRecordStore._apply
+
+    def changed(self, write):
+        result = apply(self, write)
+        if write.takes_children:
+            self._storage.take_children(write.record)
+        return result
+
+    return broken(MemoryRecordStore, _apply=changed)
+
+
+async def end_again(self, ends):
+    for end in ends:
+        child = self._storage.children.get(end.run_id)
+        if child is not None:
+            self._storage.children[end.run_id] = replace(child, is_open=True)
+    await MemoryChildStore.end(self, ends)
+
+
+async def refused_stays_open(self, ends):
+    await MemoryChildStore.end(self, [end for end in ends if end.run_state])
+
+
+def asked_inside() -> Any:
+    """Who stores an end asks what was there when its transaction began: two lose the join."""
+
+    async def end(self, ends):
+        ids = {self._storage.children[e.run_id].parent_run_id for e in ends}
+        self.before = {run_id: self._progress(run_id) for run_id in ids}
+        await asyncio.sleep(0)
+        await MemoryChildStore.end(self, ends)
+
+    async def progress(self, parent_run_ids):
+        return [self.before[run_id] for run_id in parent_run_ids]
+
+    return broken(MemoryChildStore, end=end, progress=progress)
+
+
+async def first_page(self, parent_run_id, after, limit, *, only_waiting):
+    found = await MemoryChildStore.list_children(self, parent_run_id, None, 99, only_waiting=only_waiting)
+    skipped = [] if after is None else [child for child in found if child.number > after.number]
+    return skipped[:limit] if after is not None else found[:limit]
+
+
 ALL = tuple(range(16))
 MUTANTS: dict[str, Any] = {
     "a_created_run_is_read_back_whole": lambda: writes(
@@ -512,6 +583,31 @@ MUTANTS: dict[str, Any] = {
     "events_come_whole_and_in_order": lambda: connectors(receive=connector_reversed),
     "connector: what_is_not_acknowledged_comes_again": lambda: connectors(ack=connector_acks_all),
     "names_have_positions_of_their_own": lambda: connectors(name="one"),
+    "a_child_is_read_back_whole": lambda: writes(
+        lambda w: replace(
+            w, children=tuple(replace(c, is_cancelled_with_parent=False) for c in w.children)
+        )
+    ),
+    "a_losing_write_leaves_no_children": loser_leaves_children,
+    "every_child_of_every_winner_is_there": lambda: writes(
+        lambda w: replace(w, children=w.children[:100])
+    ),
+    "a_child_that_is_staged_again_stays_as_it_is": children_replaced,
+    "the_first_end_of_a_child_stays": lambda: broken(MemoryChildStore, end=end_again),
+    "progress_tells_open_and_ended_children": lambda: after(
+        MemoryChildStore, "progress", lambda found: [p._replace(has_ended=False) for p in found]
+    ),
+    "a_child_that_never_began_counts_as_ended": lambda: broken(
+        MemoryChildStore, end=refused_stays_open
+    ),
+    "who_ends_the_last_two_children_at_once_sees_it": asked_inside,
+    "a_join_takes_the_children_there_are": takes_its_own,
+    "children_are_listed_page_by_page_in_their_order": lambda: broken(
+        MemoryChildStore, list_children=first_page
+    ),
+    "staged_objects_are_scrubbed_wherever_they_wait": lambda: broken(
+        MemoryChildStore, scrub_staged=nothing
+    ),
     "connector: closing_twice_is_closing_once": lambda: connectors(close=close_once),
     "due_rows_are_counted_by_slot": lambda: after(
         MemoryBacklog, "count", lambda found: {("c", 0): next(iter(found.values()))}

@@ -6,6 +6,7 @@ from stepgraph.adapters.memory import Memory, MemoryConnector
 from stepgraph.testing.conformance import (
     BacklogSuite,
     CensusSuite,
+    ChildStoreSuite,
     ConnectorSuite,
     DefinitionStoreSuite,
     EventStreamerSuite,
@@ -29,6 +30,7 @@ class TestMemory(
     DefinitionStoreSuite,
     CensusSuite,
     ScheduleStoreSuite,
+    ChildStoreSuite,
 ):
     @pytest.fixture
     def backend(self):

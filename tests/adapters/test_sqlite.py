@@ -15,6 +15,7 @@ from stepgraph.testing.conformance import (
     BacklogSuite,
     CensusSuite,
     DefinitionStoreSuite,
+    ChildStoreSuite,
     EventStreamerSuite,
     RecordStoreSuite,
     RetentionSuite,
@@ -37,6 +38,7 @@ class TestSQLite(
     DefinitionStoreSuite,
     CensusSuite,
     ScheduleStoreSuite,
+    ChildStoreSuite,
 ):
     @pytest.fixture
     async def backend(self, tmp_path):

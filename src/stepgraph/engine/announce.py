@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
+from stepgraph.model.child_row import ChildPlace
 from stepgraph.model.queue import QueueKey, QueueRow
 from stepgraph.model.record import Next, Record
 from stepgraph.model.slot import slot_of
+from stepgraph.model.staging import StagedChild
 from stepgraph.model.topic import (
     delete_consumer,
     inbox_consumer,
+    join_consumer,
     pull_consumer,
     relay_consumer,
     resume_consumer,
+    spawn_consumer,
     step_topic,
 )
 
@@ -40,7 +44,11 @@ class TimerPlan(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """What a status means for a run that comes into it; durations in microseconds."""
+    """What a status means for a run that comes into it; durations in microseconds.
+
+    `consumer` is told of a run that comes: the step's, or the one that looks after children where
+    `call_consumer` calls a join.
+    """
 
     status: int
     name: str
@@ -50,12 +58,15 @@ class Place(msgspec.Struct, frozen=True):
     timers: tuple[TimerPlan, ...] = ()
     timeout_consumer: str = ""
     has_inbox: bool = False
+    call_consumer: str = ""
 
     @property
     def next(self) -> Next:
         """Say what a run that comes into this status waits for."""
         if self.is_terminal:
             return ""
+        if self.call_consumer:
+            return "join"
         return "step" if self.consumer else "no_step"
 
 
@@ -67,6 +78,23 @@ class ChangeBody(msgspec.Struct, frozen=True, array_like=True):
     at: int
 
 
+class EndBody(msgspec.Struct, frozen=True, array_like=True):
+    """How a child ended, for the row that its parent's workflow looks at."""
+
+    status: int
+    run_state: int
+
+
+class SpawnBody(msgspec.Struct, frozen=True, array_like=True):
+    """Children to start; with none of them: the parent was cancelled, those after a place are next.
+
+    MessagePack, since objects are bytes of any codec.
+    """
+
+    children: tuple[StagedChild, ...] = ()
+    after: ChildPlace | None = None
+
+
 class PullBody(msgspec.Struct, frozen=True, array_like=True):
     """Whose rows to make due: a consumer's in one slot, of a run or of a foreign id."""
 
@@ -75,6 +103,7 @@ class PullBody(msgspec.Struct, frozen=True, array_like=True):
     is_by_foreign_id: bool
 
 
+_SPAWN_COUNT = 100
 _encode = msgspec.json.encode
 _PUT_OFF = b"\n"  # in no name: it marks a timer's row that waits for the resume, not for its time
 
@@ -92,6 +121,9 @@ def is_put_off(row: QueueRow) -> bool:
 def timer_name(row: QueueRow) -> str:
     """Return the durable name of the timer that a row is for."""
     return row.body.removesuffix(_PUT_OFF).decode()
+
+
+encode_spawn = msgspec.msgpack.encode
 
 
 class Announcer:
@@ -125,17 +157,23 @@ class Announcer:
         self._inbox = inbox_consumer(workflow)
         self._pull = pull_consumer(workflow)
         self._delete = delete_consumer(workflow)
+        self._spawn = spawn_consumer(workflow)
 
     def work_row(
         self, foreign_id: str, run_id: str, status: int, version: int, due_at: int
     ) -> tuple[QueueRow, ...]:
-        """Return the row that announces a version of a run, if its status has a step."""
+        """Return the row that announces a version of a run, if its status has a step or a join.
+
+        A join's row is never relayed: it asks whether the children have ended before the run came.
+        """
         place = self.places[status]
         consumer = place.consumer
         if not consumer:
             return ()
         row_id, body = run_id, b""
-        if self.is_relayed:
+        if place.call_consumer:
+            row_id = f"{run_id}/{version}"
+        elif self.is_relayed:
             consumer = self._relay
             row_id, body = f"{run_id}/{version}", step_topic(self.workflow, status).encode()
         slot = slot_of(run_id, self._slot_count)
@@ -149,13 +187,14 @@ class Announcer:
     def retry_row(
         self, row: tuple[str, str, int, int], attempt: int, due_at: int
     ) -> tuple[QueueRow, ...]:
-        """Return the row of the next try of a step: never over a stream, so nothing can lose it.
+        """Return the row of the next try of a step or join: never over a stream that can lose it.
 
         `row` is (foreign id, run id, status, version).
         """
         foreign_id, run_id, status, version = row
         slot = slot_of(run_id, self._slot_count)
-        consumer = self.places[status].consumer
+        place = self.places[status]
+        consumer = place.call_consumer or place.consumer
         return (
             QueueRow(
                 consumer, slot, due_at, run_id, self.workflow, foreign_id, run_id, version, attempt
@@ -223,6 +262,38 @@ class Announcer:
     def delete_row(self, record: Record) -> tuple[QueueRow, ...]:
         """Return the row that has a run's data deleted."""
         return (self._row(self._delete, record, record.run_id, record.updated_at, b""),)
+
+    def end_row(self, record: Record) -> tuple[QueueRow, ...]:
+        """Return the row that tells a parent's workflow of the end of its child."""
+        parent = record.meta.parent
+        if parent is None:
+            return ()
+        slot = slot_of(parent.run_id, self._slot_count)
+        body = _encode(EndBody(record.status, record.run_state))
+        return (
+            QueueRow(
+                join_consumer(parent.workflow), slot, record.updated_at, record.run_id,
+                parent.workflow, parent.foreign_id, parent.run_id, parent.progress_version, 0, body,
+            ),
+        )  # fmt: skip
+
+    def spawn_rows(self, record: Record, staged: Sequence[StagedChild]) -> tuple[QueueRow, ...]:
+        """Return the rows that start a run's children, a hundred each."""
+        return tuple(
+            self._row(
+                self._spawn,
+                record,
+                f"{record.run_id}/{record.version}/{first}",
+                record.updated_at,
+                encode_spawn(SpawnBody(tuple(staged[first : first + _SPAWN_COUNT]))),
+            )
+            for first in range(0, len(staged), _SPAWN_COUNT)
+        )
+
+    def cancel_row(self, record: Record, now: int) -> tuple[QueueRow, ...]:
+        """Return the row that cancels the children of a cancelled run that are to go with it."""
+        row_id = f"{record.run_id}/{record.version}/cancel"
+        return (self._row(self._spawn, record, row_id, now, encode_spawn(SpawnBody())),)
 
     def _row(
         self, consumer: str, record: Record, row_id: str, due_at: int, body: bytes

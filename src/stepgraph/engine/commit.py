@@ -148,6 +148,8 @@ class Lane:
             return False
         if self._is_creating and len({(r.workflow, r.foreign_id) for r in records}) < len(batch):
             return False
+        if any(p.write.children for p in batch):
+            return False
         return sum([len(record.object) for record in records]) <= MAX_BYTES
 
     def _choose(self) -> list[Pending]:
@@ -174,6 +176,8 @@ class Lane:
                     continue
                 seen.add(owner)
             size += len(record.object)
+            if entry.write.children:
+                size += sum(len(row.body) for row in entry.write.enqueue)
             if size > MAX_BYTES and batch:
                 held.append(entry)
                 break

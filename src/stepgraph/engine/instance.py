@@ -9,9 +9,12 @@ import asyncio
 import os
 import socket
 from collections.abc import Sequence
+from typing import Any
 
+from stepgraph.definition import Definition
 from stepgraph.engine.awaiting import Awaiting
 from stepgraph.engine.backlog import BacklogCounter
+from stepgraph.engine.children import Children
 from stepgraph.engine.commit import Committer
 from stepgraph.engine.consume import Consumer
 from stepgraph.engine.membership import Membership
@@ -58,6 +61,8 @@ class Instance:
         if isinstance(backend, HasBacklog):
             self.counter = BacklogCounter(backend.backlog, clock, lambda: self.consumers, self.log)
         self.users: dict[int, str] = {}
+        self.definitions: dict[str, Definition[Any, Any]] = {}
+        self.children = Children(backend.child_store, self.store, self.definitions)
         self._backends: list[Backend] = []
         self._memberships: dict[int, Membership] = {}
         self._hint_timer: asyncio.TimerHandle | None = None

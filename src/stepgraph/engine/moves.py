@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 from msgspec.structs import replace
 
 from stepgraph.engine.announce import Announcer
+from stepgraph.model.child_row import ChildRow
 from stepgraph.model.history import Cause, Failure, HistoryRow
 from stepgraph.model.queue import QueueKey, QueueRow
 from stepgraph.model.record import Meta, Next, Record
 from stepgraph.model.run_state import RunState
+from stepgraph.model.staging import StagedChild
 from stepgraph.model.write import Write
 from stepgraph.ports.clock import Clock
 from stepgraph.ports.identity import Identity
@@ -77,7 +81,7 @@ class Moves:
         write_id = self._identity.write_id()
         due_at = now if creation.due_at is None else max(now, creation.due_at)
         following = self._announcer.following[status]
-        if due_at > now and following == "step":
+        if due_at > now and following in ("step", "join"):
             following = "delay"
         record = Record(
             run_id, self._announcer.workflow, foreign_id, status, _INITIATED, 1, 0, 1, 1, now, now,
@@ -129,6 +133,8 @@ class Moves:
             rows += announcer.entry_rows(moved, now)
         if announcer.hooks and run_state != before:
             rows += announcer.hook_rows(moved, before)
+        if place.is_terminal and meta.parent is not None:
+            rows += announcer.end_row(moved)
         left = announcer.places.get(record.status)
         if left is not None and left.timers:
             finished += announcer.timer_keys(record)
@@ -141,7 +147,7 @@ class Moves:
         now = self._clock.microseconds()
         due_at = _apart(record, now + after, now)
         version = record.version + 1
-        following: Next = "delay" if after else "step"
+        following: Next = "delay" if after else self._announcer.following[record.status]
         rows = self._announcer.work_row(
             record.foreign_id, record.run_id, record.status, version, due_at
         )
@@ -158,9 +164,9 @@ class Moves:
     ) -> Write:
         """Return the write that keeps the object of a run that stays and waits as it did."""
         version = record.version + 1
-        following: Next = "step" if record.next == "retry" else record.next
+        following = self._following(record)
         due_at = _apart(record, record.due_at, self._clock.microseconds())
-        if following in ("step", "delay"):
+        if following in ("step", "delay", "join"):
             rows += self._announcer.work_row(
                 record.foreign_id, record.run_id, record.status, version, due_at
             )
@@ -175,8 +181,10 @@ class Moves:
         rows = self._announcer.work_row(
             record.foreign_id, record.run_id, record.status, version, due_at
         )
+        following = self._announcer.following[record.status]
         change = _Change(
-            version, record.run_state, due_at, "step", record.progress_version, record.object, "",
+            version, record.run_state, due_at, following, record.progress_version, record.object,
+            "",
             None,
         )  # fmt: skip
         return self._stayed(record, change, by, rows, ())
@@ -252,9 +260,9 @@ class Moves:
         now = self._clock.microseconds()
         version = record.version + 1
         due_at = _apart(record, max(now, record.due_at) if record.next == "delay" else now, now)
-        following: Next = "step" if record.next == "retry" else record.next
+        following = self._following(record)
         rows: tuple[QueueRow, ...] = ()
-        if following in ("step", "delay"):
+        if following in ("step", "delay", "join"):
             rows = self._announcer.work_row(
                 record.foreign_id, record.run_id, record.status, version, due_at
             )
@@ -334,9 +342,32 @@ class Moves:
         announcer = self._announcer
         if announcer.hooks and change.run_state != record.run_state:
             rows += announcer.hook_rows(stayed, record.run_state)
-        if change.run_state == _CANCELLED and record.status in announcer.places:
-            finished += announcer.timer_keys(record)
+        if change.run_state == _CANCELLED:
+            rows += announcer.end_row(stayed) + announcer.cancel_row(stayed, now)
+            if record.status in announcer.places:
+                finished += announcer.timer_keys(record)
         return Write(write_id, stayed, record.version, None, history, rows, finished)
+
+    def with_children(self, write: Write, staged: Sequence[StagedChild], visit: int) -> Write:
+        """Return a write that also starts children, staged in the `visit` that it answers."""
+        record = write.record
+        children = tuple(
+            ChildRow(
+                child.run_id, record.run_id, visit, child.number, child.workflow,
+                child.foreign_id, child.status, child.is_cancelled_with_parent,
+            )
+            for child in staged
+        )  # fmt: skip
+        rows = (*write.enqueue, *self._announcer.spawn_rows(record, staged))
+        return replace(write, enqueue=rows, children=children)
+
+    def knows(self, status: int) -> bool:
+        """Return whether the workflow has this status."""
+        return status in self._announcer.places
+
+    def _following(self, record: Record) -> Next:
+        """Return what a run that stays waits for: as before, but a retry starts afresh."""
+        return self._announcer.following[record.status] if record.next == "retry" else record.next
 
     def _kept(self, data: bytes, before: bytes | None) -> bytes | None:
         """Return what history keeps of an object: nothing if it is as before."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +19,14 @@ from stepgraph.engine.transition import Call, Transition
 from stepgraph.engine.trigger import Wish
 from stepgraph.model.instant import to_microseconds
 from stepgraph.model.options import OptionKind, StepSettings, resolve_step_settings
-from stepgraph.model.topic import hook_consumer, step_topic, timeout_consumer, timers_consumer
+from stepgraph.model.topic import (
+    hook_consumer,
+    join_call_consumer,
+    join_consumer,
+    step_topic,
+    timeout_consumer,
+    timers_consumer,
+)
 from stepgraph.model.work_name import WorkName
 from stepgraph.model.write import Write
 from stepgraph.ports.schedule_store import ScheduleStore
@@ -31,8 +38,9 @@ def announcer_of(definition: Definition[Any, Any], deployment: Deployment) -> An
         handler.status.value: to_microseconds(
             resolve_step_settings(deployment.defaults, handler.options).consume_lag
         )
-        for handler in definition.steps
+        for handler in (*definition.steps, *definition.joins)
     }
+    joins = {handler.status.value for handler in definition.joins}
     ends = frozenset(definition.graph.ends)
     is_foreign = deployment.timeout_backend is not None
     buffering = {h.status.value for h in definition.callbacks if h.buffer is not None}
@@ -41,7 +49,7 @@ def announcer_of(definition: Definition[Any, Any], deployment: Deployment) -> An
             status.value,
             status.name,
             status.value in ends,
-            step_topic(definition.name, status.value) if status.value in lags else "",
+            _consumer_of(definition.name, status.value, lags, joins),
             lags.get(status.value, 0),
             tuple(
                 _timer_plan(definition.name, handler, is_foreign=is_foreign)
@@ -50,6 +58,7 @@ def announcer_of(definition: Definition[Any, Any], deployment: Deployment) -> An
             ),
             timeout_consumer(definition.name, status.value),
             status.value in buffering,
+            join_call_consumer(definition.name, status.value) if status.value in joins else "",
         )
         for status in definition.statuses
     }
@@ -65,6 +74,15 @@ def announcer_of(definition: Definition[Any, Any], deployment: Deployment) -> An
         is_relayed=deployment.is_relayed,
         hooks=hooks,
     )
+
+
+def _consumer_of(
+    workflow: str, status: int, lags: Mapping[int, int], joins: Collection[int]
+) -> str:
+    """Return who is told of a run that comes into a status; nobody if no step or join is there."""
+    if status in joins:
+        return join_consumer(workflow)
+    return step_topic(workflow, status) if status in lags else ""
 
 
 def _timer_plan(workflow: str, handler: TimeoutHandler[Any], *, is_foreign: bool) -> TimerPlan:
@@ -97,7 +115,7 @@ def transition_of(
     resources: Mapping[str, object],
 ) -> Transition:
     """Return what calls a function that moves runs."""
-    name = "" if handler.kind == "step" else handler.name
+    name = "" if handler.kind in ("step", "join") else handler.name
     call = Call(
         kind=handler.kind,
         status_value=handler.status,
@@ -111,6 +129,7 @@ def transition_of(
         resources={n: resources[n] for n in handler.resource_names if n in resources},
         settings=settings,
         role=role,
+        children=instance.children.waiting if handler.kind == "join" else None,
     )
     transition = Transition(call, moves, definition.codec, instance.clock, instance.identity)
     pause_retry = deployment.settings.pause_retry

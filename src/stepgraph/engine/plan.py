@@ -11,6 +11,7 @@ from stepgraph.definition import Definition, Deployment, Handler
 from stepgraph.engine.callback import Callbacks
 from stepgraph.engine.commit import Committer
 from stepgraph.engine.consume import Consumer
+from stepgraph.engine.handlers.ended import EndedHandler, EndedTools
 from stepgraph.engine.handlers.relay import RelayHandler
 from stepgraph.engine.handlers.resume import ResumeHandler
 from stepgraph.engine.handlers.row import RowHandler, RowTools
@@ -19,7 +20,7 @@ from stepgraph.engine.inbox import BATCH, Inbox
 from stepgraph.engine.instance import Instance
 from stepgraph.engine.membership import Membership
 from stepgraph.engine.moves import Moves
-from stepgraph.engine.places import transition_of
+from stepgraph.engine.places import announcer_of, transition_of
 from stepgraph.engine.receivers.lost import LostReceiver
 from stepgraph.engine.receivers.queue import QueueReceiver
 from stepgraph.engine.receivers.source import SourceReceiver
@@ -33,7 +34,13 @@ from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
 from stepgraph.model.instant import SECOND, to_microseconds
 from stepgraph.model.options import StepSettings, resolve_step_settings
-from stepgraph.model.topic import relay_consumer, resume_consumer, step_topic
+from stepgraph.model.topic import (
+    join_call_consumer,
+    join_consumer,
+    relay_consumer,
+    resume_consumer,
+    step_topic,
+)
 from stepgraph.ports.connector import Connector
 from stepgraph.ports.lost_runs import LostQuery
 
@@ -76,11 +83,12 @@ class Plan:
     async def consumers(self) -> list[Consumer]:
         """Return all consumers, not started.
 
-        One for each step, the resumer, one for each kind of row that something waits for, and the
-        relay.
+        One for each step and join, what looks after children, the resumer, one for each kind of row
+        that something waits for, and the relay.
         """
         found = [await self._step(handler) for handler in self._definition.steps]
-        found.append(self._resumer())
+        found += [self._join(handler) for handler in self._definition.joins]
+        found += [self._ended(), self._resumer()]
         found += self._row_consumers()
         if self._deployment.stream_backend is not None:
             found.append(await self._relay())
@@ -170,10 +178,21 @@ class Plan:
         return consumer
 
     async def _step(self, handler: Handler[Any]) -> Consumer:
+        name = step_topic(self._definition.name, handler.status.value)
+        consumer = self._calls(handler, f"{handler.status.name}-consumer", name)
+        if self._deployment.stream_backend is not None:
+            settings = resolve_step_settings(self._deployment.defaults, handler.options)
+            self._listen(consumer, handler, settings)
+        return consumer
+
+    def _join(self, handler: Handler[Any]) -> Consumer:
+        name = join_call_consumer(self._definition.name, handler.status.value)
+        return self._calls(handler, f"{handler.status.name}-join-consumer", name)
+
+    def _calls(self, handler: Handler[Any], process: str, name: str) -> Consumer:
+        """Return the consumer that calls a step, or a join whose children have ended."""
         definition, instance = self._definition, self._instance
         settings = resolve_step_settings(self._deployment.defaults, handler.options)
-        name = step_topic(definition.name, handler.status.value)
-        process = f"{handler.status.name}-consumer"
         consumer = self._consumer(name, process, settings, is_split=True)
         transition = self.transition(handler, settings, name)
         tools = Tools(
@@ -192,8 +211,22 @@ class Plan:
         consumer.handler = StepHandler(definition.name, transition, tools)
         if self._tracing is not None:
             consumer.handler.run = traced(self._tracing, transition, consumer.process_of)
-        if self._deployment.stream_backend is not None:
-            self._listen(consumer, handler, settings)
+        return consumer
+
+    def _ended(self) -> Consumer:
+        definition, instance = self._definition, self._instance
+        consumer = self._consumer(join_consumer(definition.name), "join-consumer", _SINGLE)
+        tools = EndedTools(
+            instance.store,
+            instance.backend.child_store,
+            instance.committer,
+            instance.mover,
+            consumer.inbox,
+            instance.clock.microseconds,
+        )
+        joins_any = {h.status.value: h.until == "any" for h in definition.joins}
+        announcer = announcer_of(definition, self._deployment)
+        consumer.handler = EndedHandler(announcer, joins_any, tools)
         return consumer
 
     def transition(self, handler: Handler[Any], settings: StepSettings, role: str) -> Transition:

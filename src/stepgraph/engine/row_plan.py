@@ -19,9 +19,11 @@ from stepgraph.engine.performers.inbox import InboxPerformer
 from stepgraph.engine.performers.pull import PullPerformer
 from stepgraph.engine.performers.retention import RetentionPerformer
 from stepgraph.engine.performers.schedule import SchedulePerformer
+from stepgraph.engine.performers.spawn import SpawnPerformer, SpawnTools
 from stepgraph.engine.performers.timeout import TimeoutPerformer
 from stepgraph.engine.performers.timer import TimersPerformer
 from stepgraph.engine.places import settings_of
+from stepgraph.engine.stored_definition import StoredMoves
 from stepgraph.engine.timetable import Timetable
 from stepgraph.engine.tracing import Tracing
 from stepgraph.engine.transition import Transition
@@ -35,6 +37,7 @@ from stepgraph.model.topic import (
     retention_consumer,
     schedule_consumer,
     schedules_consumer,
+    spawn_consumer,
     timeout_consumer,
     timers_consumer,
 )
@@ -109,9 +112,14 @@ class RowPlan:
             yield Row(inbox_consumer(name), "inbox-consumer", self._settings, inbox)
         pull = PullPerformer(instance.backend.work_queue, clock)
         yield Row(pull_consumer(name), "pull-consumer", self._settings, pull)
-        history = instance.backend.history_store
+        yield Row(spawn_consumer(name), "spawn-consumer", self._settings, self._spawn())
+        backend = instance.backend
         delete = DeletePerformer(
-            self._definition, self._moves, history, clock, self._settings.max_attempts
+            self._definition,
+            self._moves,
+            (backend.history_store, backend.child_store),
+            clock,
+            max_attempts=self._settings.max_attempts,
         )
         yield Row(delete_consumer(name), "delete-consumer", self._settings, delete)
         stream = self._deployment.stream_backend
@@ -124,6 +132,25 @@ class RowPlan:
             clock=clock,
         )
         yield Row(retention_consumer(name), "retention-consumer", StepSettings(), prune)
+
+    def _spawn(self) -> SpawnPerformer:
+        instance = self._instance
+        moves = StoredMoves(
+            instance.backend.definition_store,
+            instance.clock,
+            instance.identity,
+            instance=instance.id,
+            slot_count=instance.store.slot_count,
+        )
+        tools = SpawnTools(
+            instance.store,
+            instance.backend.child_store,
+            instance.backend.work_queue,
+            instance.committer,
+            moves,
+            instance.clock,
+        )
+        return SpawnPerformer(tools, self._settings.max_attempts)
 
     def _timeouts(self) -> Iterator[Row]:
         """Two consumers for each status with timeouts: one finds out when, one does."""

@@ -13,6 +13,7 @@ from stepgraph.definition import Definition, Deployment
 from stepgraph.engine.announce import Announcer
 from stepgraph.engine.callback import Callbacks
 from stepgraph.engine.consume import Consumer
+from stepgraph.engine.entrance import Entrance
 from stepgraph.engine.instance import (
     Instance,
     abandon_instance,
@@ -61,8 +62,7 @@ class Supervisor:
         self.deployment = deployment
         self.is_client = is_client
         self.announcer = announcer or announcer_of(definition, deployment)
-        self.default_start = definition.starts[0]
-        self.known_statuses = frozenset(definition.graph.statuses)
+        self.entrance = Entrance(definition)
         self.instance: Instance
         self.tracing: Tracing | None = None
         self._log = Log()
@@ -87,6 +87,8 @@ class Supervisor:
             self.instance.observers.add(self.definition.name, settings.observers)
             self._log = self.instance.log.about(self.definition.name, "")
             self.tracing = tracing_of(settings.observers, self._log)
+            if self.definition.handlers:
+                self.instance.definitions[self.definition.name] = self.definition
             self.moves = Moves(
                 self.announcer, clock, self.instance.identity,
                 instance=self.instance.id, history=settings.history == "full",

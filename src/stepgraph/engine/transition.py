@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from stepgraph.definition import HandlerKind
 from stepgraph.engine.moves import By, Moves
 from stepgraph.engine.threads import Threads
 from stepgraph.engine.work import Work
 from stepgraph.errors import CodecError, InputError, InvalidTransitionError
+from stepgraph.model.child import Child
 from stepgraph.model.history import Failure
 from stepgraph.model.identifier import cut_text
 from stepgraph.model.instant import LATEST, to_microseconds
@@ -50,6 +53,7 @@ class Call:
     resources: Mapping[str, object]
     settings: StepSettings
     role: str
+    children: Callable[[Record], Awaitable[Sequence[Child]]] | None = None
 
 
 class FunctionTimeLimitError(TimeoutError):
@@ -73,24 +77,30 @@ class Transition:
         self._resources = dict(call.resources)
 
     async def run(self, work: Work, record: Record) -> Write | None:
-        """Call a step's function for `record` and return the write that its answer means.
+        """Call a step's or join's function for `record` and return the write that it answers.
 
         None if the work was told to stop (the run moved on, the role is lost, the process stops):
         an interruption is not an attempt. Raises `CodecError` if the object cannot be read; every
         other error of the function, or an answer that it may not give, is a failed attempt.
         """
         run = self._open(record, self.call.work_name)
+        load = self.call.children
+        # Before the attempt begins: a store that is away is not the function's failure.
+        children = None if load is None else await load(record)
         started_at = self._clock.microseconds()
         try:
             work.run = run
-            if self.call.is_async:
+            if children is not None:
+                answer = await self._join(run, children)
+            elif self.call.is_async:
                 answer = await self.call.function(run, **self._resources)
             else:
                 answer = await self._call_in_thread(run)
             if work.stop_reason:
                 return self._stopped(work, record, started_at)
-            by = By("step", self.call.role, "", started_at)
-            return self._match(answer, run, record, by, work.finished)
+            by = By(self.call.kind, self.call.role, "", started_at)
+            write = self._match(answer, run, record, by, work.finished)
+            return self._with_children(write, answer, run, record)
         except asyncio.CancelledError as error:
             if not work.stop_reason:
                 if (task := asyncio.current_task()) is not None and task.cancelling():
@@ -123,7 +133,8 @@ class Transition:
             answer = await self._call_in_thread(run, *arguments)
         if type(answer) is Skip:
             return None, answer
-        return self._match(answer, run, record, by, finished), answer
+        write = self._match(answer, run, record, by, finished)
+        return self._with_children(write, answer, run, record), answer
 
     def paused(self, record: Record, error: BaseException, attempt: int) -> Write:
         """Return the write that holds a run because this function failed once too often."""
@@ -135,6 +146,26 @@ class Transition:
     def _open(self, record: Record, name: WorkName) -> Run[Any, Any]:
         value = self._codec.decode(record.object, self.call.object_type)
         return Run(record, self.call.status_value, value, name)
+
+    async def _join(self, run: Run[Any, Any], children: Sequence[Child]) -> object:
+        """Call a join with the children that its run waited for."""
+        if self.call.is_async:
+            return await self.call.function(run, children, **self._resources)
+        return await self._call_in_thread(run, children)
+
+    def _with_children(
+        self, write: Write, answer: object, run: Run[Any, Any], record: Record
+    ) -> Write:
+        """Start in the same write what the function has staged; Skip changes nothing, so drops it.
+
+        A join that goes on has had its children: the next one waits for others.
+        """
+        if self.call.kind == "join" and type(answer) is self.call.status_type:
+            write = replace(write, takes_children=True)
+        staged = run.staged
+        if not staged or type(answer) is Skip:
+            return write
+        return self._moves.with_children(write, staged, record.progress_version)
 
     async def _call_in_thread(self, run: Run[Any, Any], *arguments: object) -> Any:
         if self.threads is None:
@@ -171,7 +202,7 @@ class Transition:
             return moves.cancelled(record, reason, data, by, finished)
         if isinstance(answer, Repeat):
             data = self._codec.encode(run.object)
-            if call.kind != "step":
+            if call.kind in ("callback", "timeout"):
                 return moves.saved(record, data, by, finished)
             if answer.after > LATEST:
                 text = f"{self.call.name}() answered Repeat(after={answer.after}): a hundred years"
@@ -204,7 +235,7 @@ class Transition:
         settings = self.call.settings
         attempt = record.attempt + 1
         now = self._clock.microseconds()
-        by = By("step", self.call.role, "", started_at)
+        by = By(self.call.kind, self.call.role, "", started_at)
         limit = settings.pause_after_error_count
         if limit and attempt >= limit:
             next_at = now + self.pause_retry if self.pause_retry is not None else None

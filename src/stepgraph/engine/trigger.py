@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from stepgraph.definition import Definition
 from stepgraph.engine.moves import Creation
 from stepgraph.engine.tracing import trace_parent_of
-from stepgraph.errors import CodecError, InputError, RunInProgressError, WorkflowError
+from stepgraph.errors import InputError, RunInProgressError, WorkflowError
 from stepgraph.model.identifier import check_id, shown
 from stepgraph.model.instant import due_after
 from stepgraph.model.record import Meta
@@ -43,49 +42,20 @@ class Wish(Struct, frozen=True, gc=False):
 
 def write_of(supervisor: Supervisor, wish: Wish, origin: str) -> Write:
     """Return the write of a wish; raises `InputError` before anything is written."""
-    definition = supervisor.definition
-    foreign_id = check_id("foreign id", wish.foreign_id)
-    status = wish.status if wish.status is not None else supervisor.default_start
-    if type(status) is not definition.status_type:
-        raise InputError(f"the status {shown(status)} is not a {definition.status_type.__name__}")
-    number = int(status)
-    place = supervisor.announcer.places[number]
-    if place.is_terminal or number not in supervisor.known_statuses:
-        raise InputError(
-            f"a run cannot start in {status.name}: nothing leads out of it."
-            f" Start in one of {[s.name for s in definition.starts]} or another with a step"
-        )
+    start = supervisor.entrance.check(wish.foreign_id, wish.initial, wish.status, origin)
     now = supervisor.instance.clock.microseconds()
     key = wish.idempotency_key
     run_id = (
         supervisor.instance.identity.run_id(now)
         if key is None
-        else keyed_run_id(definition.name, foreign_id, check_id("idempotency key", key))
+        else keyed_run_id(start.workflow, start.foreign_id, check_id("idempotency key", key))
     )
-    data = encoded_object(definition, wish.initial)
     due_at = _due_at(wish.after, now)
     meta = Meta(trace_origin=origin, trace_parent=trace_parent_of(supervisor.tracing))
-    creation = Creation(run_id, foreign_id, number, data, meta, due_at, key is not None)
+    creation = Creation(
+        run_id, start.foreign_id, start.status, start.object, meta, due_at, key is not None
+    )
     return supervisor.moves.created(creation)
-
-
-def encoded_object(definition: Definition[Any, Any], initial: object) -> bytes:
-    """Return an object as it is stored, or raise `InputError`.
-
-    Refused is what a step could not read back: an object of another class, or with wrong fields.
-    """
-    data = definition.codec.encode(initial)
-    object_type = definition.object_type
-    if not isinstance(initial, definition.object_class):
-        raise InputError(
-            f"the object is a {type(initial).__name__}; the runs of {definition.name!r} have a"
-            f" {object_type.__name__}"
-        )
-    try:
-        definition.codec.decode(data, object_type)
-    except CodecError as error:
-        raise InputError(f"the object cannot be read back: {error}") from error
-    return data
 
 
 def _due_at(after: timedelta | datetime | None, now: int) -> int | None:

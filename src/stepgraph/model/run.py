@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import IntEnum
-from typing import Generic, TypeVar, final
+from typing import TYPE_CHECKING, Generic, TypeVar, final
 
+from stepgraph.errors import InputError
 from stepgraph.model.instant import to_datetime
 from stepgraph.model.record import Record
 from stepgraph.model.run_state import RunState
+from stepgraph.model.staging import StagedChild, Staging
 from stepgraph.model.work_name import WorkName
+
+if TYPE_CHECKING:
+    from stepgraph.builder import Builder
 
 O = TypeVar("O")
 S = TypeVar("S", bound=IntEnum)
 ReadO = TypeVar("ReadO", covariant=True)
 ReadS = TypeVar("ReadS", bound=IntEnum, covariant=True)
+ChildO = TypeVar("ChildO")
+ChildS = TypeVar("ChildS", bound=IntEnum)
 
 
 class Absent:
@@ -108,7 +115,7 @@ class Snapshot(Generic[ReadO, ReadS]):
 class Run(Snapshot[O, S]):
     """A run in a function's hands: what it changes is stored with the answer, or not at all."""
 
-    __slots__ = ("_name", "_stop_reason")
+    __slots__ = ("_name", "_staging", "_stop_reason")
 
     def __init__(self, record: Record, status: S, value: O, name: WorkName) -> None:
         """Hand out `record`; `name` names the piece of work and carries its clock."""
@@ -118,6 +125,7 @@ class Run(Snapshot[O, S]):
         self._object = value
         self._name = name
         self._stop_reason = ""
+        self._staging: Staging | None = None
 
     @property
     def object(self) -> O:
@@ -146,6 +154,46 @@ class Run(Snapshot[O, S]):
     def now(self) -> datetime:
         """Return the workflow's clock, aware UTC. Tests move it."""
         return self._name.clock.now()
+
+    def trigger_child(
+        self,
+        workflow: Builder[ChildO, ChildS],
+        foreign_id: str,
+        initial: ChildO,
+        *,
+        status: ChildS | None = None,
+        cancel_with_parent: bool = False,
+    ) -> str:
+        """Start a run of another workflow in the same write as this function's answer.
+
+        Or not at all: an attempt that fails, or answers Skip, starts nothing. Returns the child's
+        id now; every attempt of this visit that stages the same children gives the same ids, and
+        starts them once. `workflow` is the other's Builder, built on the same record store.
+        With `cancel_with_parent` the child is cancelled when this run is.
+
+        A join of this run is told how its children ended. A child whose foreign id has an open run
+        by then does not begin; it counts as ended.
+
+        Raises `InputError` for a foreign id, object or status that cannot be started, for the same
+        workflow and foreign id twice, and past 8 MiB of objects in one answer.
+        """
+        if getattr(workflow, "start_of", None) is None:
+            kind = type(workflow).__name__
+            raise InputError(f"trigger_child() takes the other workflow's Builder, not a {kind}")
+        start = workflow.start_of(foreign_id, initial, status)
+        if self._staging is None:
+            self._staging = Staging()
+        name, record = self._name, self._record
+        return self._staging.add(
+            start,
+            lambda number: name.child_id(record, number, start.workflow, foreign_id),
+            is_cancelled_with_parent=cancel_with_parent,
+        )
+
+    @property
+    def staged(self) -> tuple[StagedChild, ...]:
+        """What `trigger_child` has staged so far; for tests of a function."""
+        return self._staging.children if self._staging is not None else ()
 
     def tell_stop(self, reason: str) -> None:
         """Make `is_cancelled` true; the engine's side of it."""

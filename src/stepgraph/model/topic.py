@@ -61,6 +61,21 @@ def retention_consumer(workflow: str) -> str:
     return f"{workflow}/retention"
 
 
+def join_consumer(workflow: str) -> str:
+    """Return the consumer that looks whether the children of a workflow's runs have ended."""
+    return f"{workflow}/join"
+
+
+def join_call_consumer(workflow: str, status: int) -> str:
+    """Return the consumer that calls a status's join function."""
+    return f"{workflow}/join/{status}"
+
+
+def spawn_consumer(workflow: str) -> str:
+    """Return the consumer that starts the children of a workflow's runs, and cancels them."""
+    return f"{workflow}/spawn"
+
+
 def connector_consumer(workflow: str, connector: str) -> str:
     """Return the consumer of a connector's events, and the name of its position in the source."""
     return f"{workflow}/connector/{connector}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 from stepgraph.model.record import Record
 
@@ -30,6 +31,18 @@ class WorkName(NamedTuple):
         The parts are joined with their lengths, so that no two pieces of work share a key.
         """
         parts = (record.run_id, str(record.progress_version), self.kind, self.name)
-        encoded = [part.encode() for part in parts]
-        joined = b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
-        return blake2b(joined, digest_size=16).hexdigest()
+        return _digest(parts).hex()
+
+    def child_id(self, record: Record, number: int, workflow: str, foreign_id: str) -> str:
+        """Return the id of a child that this work starts: the same at every try of this visit.
+
+        Shaped as a UUID of version 5, made of a name, as the ids of keyed runs are.
+        """
+        digest = _digest((self.key(record), str(number), workflow, foreign_id))
+        return str(UUID(bytes=digest, version=5))
+
+
+def _digest(parts: tuple[str, ...]) -> bytes:
+    encoded = [part.encode() for part in parts]
+    joined = b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+    return blake2b(joined, digest_size=16).digest()

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from stepgraph.model.child_row import ChildRow
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.queue import QueueKey, QueueRow
 from stepgraph.model.record import Record
@@ -26,7 +27,9 @@ class Write(Struct, frozen=True, gc=False):
     the stored version must equal it. `expected_attempt` is compared only where it is not None: by
     writes that do not raise the version. History, `enqueue` and `unique` rows are written, and
     `finished` rows deleted (before the new ones are inserted), only if the write wins.
-    `write_id` is the same in every repetition of one logical write.
+    `children` are inserted likewise, where they are not there yet; with `takes_children` those that
+    the run had before count as given to its join. `write_id` is the same in every repetition of one
+    logical write.
     """
 
     write_id: bytes
@@ -37,6 +40,8 @@ class Write(Struct, frozen=True, gc=False):
     enqueue: tuple[QueueRow, ...] = ()
     finished: tuple[QueueKey, ...] = ()
     unique: tuple[UniqueRow, ...] = ()
+    children: tuple[ChildRow, ...] = ()
+    takes_children: bool = False
 
 
 class Committed(Struct, frozen=True, gc=False):

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import Protocol
 
 from stepgraph.ports.census import Census
+from stepgraph.ports.child_store import ChildStore
 from stepgraph.ports.definition_store import DefinitionStore
 from stepgraph.ports.event_streamer import EventStreamer
 from stepgraph.ports.hints import Hints
@@ -68,6 +69,11 @@ class HasRecordStore(Backend, Protocol):
     @property
     def census(self) -> Census:
         """How many runs are in which status."""
+        ...
+
+    @property
+    def child_store(self) -> ChildStore:
+        """Whose children ended."""
         ...
 
     @property

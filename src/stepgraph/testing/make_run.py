@@ -33,8 +33,23 @@ def make_run(
     if attempt < 1 or version < 1:
         raise ValueError(f"attempts and versions count from 1: {attempt=}, {version=}")
     clock = clock if clock is not None else FakeClock()
-    now = clock.microseconds()
-    record = Record(
+    record = make_record(
+        status, foreign_id=foreign_id, attempt=attempt, version=version, clock=clock
+    )
+    return Run(record, status, initial, WorkName("step", "", clock))
+
+
+def make_record(
+    status: IntEnum,
+    *,
+    foreign_id: str,
+    attempt: int = 1,
+    version: int = 1,
+    clock: FakeClock | None = None,
+) -> Record:
+    """Return the record of a run in `status`, without its object."""
+    now = (clock if clock is not None else FakeClock()).microseconds()
+    return Record(
         run_id=f"run-of-{foreign_id}",
         workflow="test",
         foreign_id=foreign_id,
@@ -54,4 +69,3 @@ def make_run(
         meta=Meta(),
         object=b"",
     )
-    return Run(record, status, initial, WorkName("step", "", clock))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stepgraph.adapters.memory.backlog import MemoryBacklog
 from stepgraph.adapters.memory.census import MemoryCensus
+from stepgraph.adapters.memory.child_store import MemoryChildStore
 from stepgraph.adapters.memory.definition_store import MemoryDefinitionStore
 from stepgraph.adapters.memory.event_streamer import MemoryEventStreamer
 from stepgraph.adapters.memory.hints import MemoryHints
@@ -37,6 +38,7 @@ class Memory:
         self.backlog = MemoryBacklog(storage)
         self.history_store = MemoryHistoryStore(storage)
         self.retention_store = MemoryRetentionStore(storage)
+        self.child_store = MemoryChildStore(storage)
         self.lost_runs = MemoryLostRuns(storage)
         self.census = MemoryCensus(storage)
         self.definition_store = MemoryDefinitionStore(storage)

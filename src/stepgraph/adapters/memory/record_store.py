@@ -60,9 +60,7 @@ class MemoryRecordStore(RecordStore):
             if record.is_open:
                 storage.open_runs[owner] = run_id
         elif record.run_state > 3:
-            owner = (record.workflow, record.foreign_id)
-            if storage.open_runs.get(owner) == run_id:
-                del storage.open_runs[owner]
+            self._free_foreign_id(record)
         storage.records[run_id] = record
         if write.history is not None:
             storage.history[run_id].append(write.history)
@@ -70,7 +68,17 @@ class MemoryRecordStore(RecordStore):
             storage.finish(key)
         for row in write.enqueue:
             storage.queue(row.consumer, row.slot).put(row)
+        if write.takes_children:
+            storage.take_children(record)
+        if write.children:
+            storage.add_children(write.children)
         return COMMITTED
+
+    def _free_foreign_id(self, record: Record) -> None:
+        """Let another run of the foreign id begin, if this one kept it."""
+        owner = (record.workflow, record.foreign_id)
+        if self._storage.open_runs.get(owner) == record.run_id:
+            del self._storage.open_runs[owner]
 
     def _take_names(self, write: Write, stored: Record | None) -> Result | None:
         """Take the write's unique names, or say that one of them is taken."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from stepgraph.model.child_row import ChildRow
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.queue import ParkedRow, QueueKey, QueueRow
 from stepgraph.model.record import Record
@@ -88,6 +91,10 @@ class MemoryStorage:
         self.tombstones: dict[str, Tombstone] = {}
         self.queues: dict[tuple[str, int], SlotQueue] = {}
         self.parked: dict[QueueKey, ParkedRow] = {}
+        self.children: dict[str, ChildRow] = {}
+        self.children_of: dict[str, list[str]] = {}
+        self.waiting_children: dict[str, dict[str, None]] = {}
+        self.waiting_open: dict[str, set[str]] = {}
         self.definitions: dict[str, dict[str, StoredBody]] = {}
         self.listeners: dict[int, Callable[[], None]] = {}
 
@@ -102,3 +109,20 @@ class MemoryStorage:
         """Delete a queue row, if it is there."""
         queue = self.queues.get(key[:2])
         return queue.remove(key[2:]) if queue is not None else None
+
+    def add_children(self, children: Sequence[ChildRow]) -> None:
+        """Insert children; what is there already stays as it is."""
+        for child in children:
+            if child.run_id not in self.children:
+                parent = child.parent_run_id
+                self.children[child.run_id] = child
+                self.children_of.setdefault(parent, []).append(child.run_id)
+                self.waiting_children.setdefault(parent, {})[child.run_id] = None
+                self.waiting_open.setdefault(parent, set()).add(child.run_id)
+
+    def take_children(self, record: Record) -> None:
+        """Mark the children that a run had so far as given to its join."""
+        self.waiting_open.pop(record.run_id, None)
+        for run_id in self.waiting_children.pop(record.run_id, ()):
+            child = self.children[run_id]
+            self.children[run_id] = replace(child, taken_version=record.version)

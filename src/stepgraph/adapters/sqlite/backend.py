@@ -7,6 +7,7 @@ from typing import Literal
 
 from stepgraph.adapters.sqlite.backlog import SQLiteBacklog
 from stepgraph.adapters.sqlite.census import SQLiteCensus
+from stepgraph.adapters.sqlite.child_store import SQLiteChildStore
 from stepgraph.adapters.sqlite.connection import SQLiteFile
 from stepgraph.adapters.sqlite.definition_store import SQLiteDefinitionStore
 from stepgraph.adapters.sqlite.event_streamer import SQLiteEventStreamer
@@ -48,6 +49,7 @@ class SQLite:
         self.backlog = SQLiteBacklog(file)
         self.history_store = SQLiteHistoryStore(file)
         self.retention_store = SQLiteRetentionStore(file)
+        self.child_store = SQLiteChildStore(file)
         self.lost_runs = SQLiteLostRuns(file)
         self.census = SQLiteCensus(file)
         self.definition_store = SQLiteDefinitionStore(file)

@@ -9,6 +9,7 @@ from itertools import chain
 
 from stepgraph.adapters.sqlite.rows import (
     change_row,
+    child_row,
     failure_row,
     history_row,
     queue_row,
@@ -81,6 +82,14 @@ FINISH = ManyRows(
 )
 _UNIQUE = "insert into unique_name (scope, key, body, workflow, at) values (?, ?, ?, ?, ?)"
 _PRUNED = "select run_id from tombstone where run_id in (select value from json_each(?))"
+_CHILD = ManyRows(
+    """
+insert or ignore into child (run_id, parent_run_id, progress_version, number, workflow, foreign_id,
+    status, is_cancelled_with_parent, run_state, is_open, in_use_by, taken_version)
+values """,
+    placeholders(12),
+)
+_TAKE_CHILDREN = "update child set taken_version = ? where parent_run_id = ? and taken_version = 0"
 UNIQUE_BODY = "select body from unique_name where scope = ? and key = ?"
 LOOKUP = "select " + RECORD_COLUMNS + " from run where run_id = ?"
 _RUN_WRITE_ID = "select write_id from run where run_id = ?"
@@ -119,6 +128,9 @@ def commit_batch(
         connection.executemany(_FAILURE, failures)
     FINISH.execute(connection, [*chain.from_iterable([w.finished for w in won]), *finished])
     ENQUEUE.execute(connection, [queue_row(row) for w in won for row in w.enqueue])
+    for write in won:
+        if write.takes_children or write.children:
+            _write_children(connection, write)
     return results
 
 
@@ -130,6 +142,13 @@ def _pruned(connection: sqlite3.Connection, writes: Sequence[Write]) -> set[str]
     if not keyed:
         return set()
     return {row[0] for row in connection.execute(_PRUNED, (json.dumps(keyed),))}
+
+
+def _write_children(connection: sqlite3.Connection, write: Write) -> None:
+    """Mark the children that a run had as given to its join, then insert those that it starts."""
+    if write.takes_children:
+        connection.execute(_TAKE_CHILDREN, (write.record.version, write.record.run_id))
+    _CHILD.execute(connection, [child_row(child) for child in write.children])
 
 
 def _apply_chunk(connection: sqlite3.Connection, chunk: Sequence[Write]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from stepgraph.model.child_row import ChildRow
 from stepgraph.model.history import Failure, HistoryRow
 from stepgraph.model.queue import QueueRow
 from stepgraph.model.record import Meta, Parent, Record
@@ -111,3 +112,18 @@ def queue_row(q: QueueRow) -> tuple[Any, ...]:
         q.consumer, q.slot, q.due_at, q.id, q.workflow, q.foreign_id, q.run_id, q.version,
         q.attempt, bytearray(q.body) if q.body else _NOTHING,
     )  # fmt: skip
+
+
+def child_row(c: ChildRow) -> tuple[Any, ...]:
+    """Return the columns of a child."""
+    return (
+        c.run_id, c.parent_run_id, c.progress_version, c.number, c.workflow, c.foreign_id, c.status,
+        1 if c.is_cancelled_with_parent else 0, c.run_state, 1 if c.is_open else 0, c.in_use_by,
+        c.taken_version,
+    )  # fmt: skip
+
+
+def child_of(row: tuple[Any, ...]) -> ChildRow:
+    """Return the child of a row that was read in the order of `child_row`."""
+    columns: Any = (*row[:7], row[7] == 1, row[8], row[9] == 1, *row[10:])
+    return ChildRow(*columns)

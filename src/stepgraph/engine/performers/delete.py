@@ -14,6 +14,8 @@ from stepgraph.model.instant import SECOND
 from stepgraph.model.queue import QueueRow
 from stepgraph.model.record import Record
 from stepgraph.model.run_state import RunState
+from stepgraph.model.topic import spawn_consumer
+from stepgraph.ports.child_store import ChildStore
 from stepgraph.ports.clock import Clock
 from stepgraph.ports.history_store import HistoryStore
 
@@ -32,15 +34,16 @@ class DeletePerformer(Performer):
         self,
         definition: Definition[Any, Any],
         moves: Moves,
-        history: HistoryStore,
+        stores: tuple[HistoryStore, ChildStore],
         clock: Clock,
+        *,
         max_attempts: int,
     ) -> None:
         """Delete for one workflow."""
         self.max_attempts = max_attempts
         self._definition = definition
         self._moves = moves
-        self._history = history
+        self._history, self._children = stores
         self._clock = clock
 
     async def perform(self, row: QueueRow, record: Record | None) -> Done:
@@ -54,6 +57,9 @@ class DeletePerformer(Performer):
             follow = replace(row, body=b"texts", due_at=due_at, version=write.record.version)
             return replace(write, enqueue=(*write.enqueue, follow))
         await self._history.scrub(record.ref)
+        # Children that did not begin yet wait with their objects in the run's rows.
+        consumer = spawn_consumer(record.workflow)
+        await self._children.scrub_staged(consumer, row.slot, record.run_id)
         if row.body == b"texts":
             due_at = self._clock.microseconds() + _AGAIN_AFTER
             return Move(replace(row, body=b"again", due_at=due_at, attempt=0))

@@ -16,6 +16,7 @@ mode runs them.
 
 from stepgraph.testing.conformance.backlog import BacklogSuite
 from stepgraph.testing.conformance.census import CensusSuite
+from stepgraph.testing.conformance.child_store import ChildStoreSuite
 from stepgraph.testing.conformance.connector import ConnectorSuite
 from stepgraph.testing.conformance.definition_store import DefinitionStoreSuite
 from stepgraph.testing.conformance.event_streamer import EventStreamerSuite
@@ -29,6 +30,7 @@ from stepgraph.testing.conformance.work_queue import WorkQueueSuite
 __all__ = [
     "BacklogSuite",
     "CensusSuite",
+    "ChildStoreSuite",
     "ConnectorSuite",
     "DefinitionStoreSuite",
     "EventStreamerSuite",

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from stepgraph.model.child_row import ChildRow
 from stepgraph.model.event import Event
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.queue import QueueKey, QueueRow
@@ -123,3 +124,11 @@ def make_schedule(**changes: Any) -> Schedule:
         "orders", "nightly", "", "@hourly", "UTC", "nightly", "latest", "skip", 0, b"{}", NOW, NOW
     )
     return replace(schedule, **changes)
+
+
+def make_child(record: Record, number: int, **changes: Any) -> ChildRow:
+    """Return an open child of a run, staged at its present visit."""
+    visit = record.progress_version
+    run_id = f"child-{next(_numbers)}"
+    child = ChildRow(run_id, record.run_id, visit, number, "shipping", f"parcel-{number}", 1)
+    return replace(child, **changes)
