@@ -22,7 +22,9 @@ class Plan:
         self.count = 0
 
     async def run(self, name: str, method: Any, args: Any, kwargs: Any) -> Any:
-        """Do the write, or fail before or after it."""
+        """Do the write, or fail before or after it; the row of the retention is let through."""
+        if name == "put" and all(row.consumer.endswith("/retention") for _, row in args[0]):
+            return await method(*args, **kwargs)
         number, self.count = self.count, self.count + 1
         if self.kind == "death" and number >= self.at:
             # Refused at once, so that nobody waits for a store that never comes back.

@@ -119,6 +119,13 @@ class Family:
         """Move the clock from one due instant to the next."""
         await self.first.advance(by)
 
+    async def waiting_consumers(self) -> set[str]:
+        """Return which consumers have queue rows, but for the retention, which always has one."""
+        names = {n for m in self.members for n in m.workflow.opened().consumer_names}
+        slots = tuple(range(16))
+        found = await self.backend.work_queue.next_due(dict.fromkeys(names, slots))
+        return {name for name in found if not name.endswith("/retention")}
+
     async def trigger(self, foreign_id: str, initial: Any, **options: Any) -> Any:
         """Trigger a run of the first member, settle, and return it."""
         run_id = await self.first.workflow.trigger(foreign_id, initial, **options)

@@ -40,7 +40,7 @@ def work_row_is_lost(planting: Planting) -> None:
 
 @bug("found: a version that keeps its due instant keeps its row's key", "I16")
 def versions_share_a_row_key(planting: Planting) -> None:
-    planting.put(moves_module, "_apart", lambda record, due_at, now: due_at)
+    planting.put(moves_module, "due_apart", lambda record, due_at, now: due_at)
 
 
 @bug("an object is written with a change too many", "I9")

@@ -163,7 +163,7 @@ async def test_staged_objects_are_deleted_with_their_parents_data(backend, is_pa
             await family.first.workflow.dead_letters.retry(letter.id)
         await family.advance(timedelta(hours=1))
         assert await states(family, run.id) == [None]
-        assert await family.first._next_due() is None
+        assert await family.waiting_consumers() == set()
 
 
 async def waiting(family):

@@ -82,6 +82,7 @@ async def test_a_process_that_dies_between_any_two_writes_is_followed_by_another
     any_new_backend, monkeypatch
 ):
     monkeypatch.setattr("stepgraph.engine.supervisor._CANCEL_SECONDS", 0.05)
+    monkeypatch.setattr("stepgraph.engine.instance._DRAIN_SECONDS", 0.05)
     for at in range(await count_of_writes(any_new_backend()) + 2):
         new_backend = any_new_backend()
         orders, boxes = family()
@@ -101,6 +102,7 @@ async def test_a_process_that_dies_between_any_two_writes_is_followed_by_another
 async def test_a_parent_whose_commit_fails_leaves_no_child(new_backend, at, monkeypatch):
     """Its children are rows of the very write: none of them is there without it."""
     monkeypatch.setattr("stepgraph.engine.supervisor._CANCEL_SECONDS", 0.05)
+    monkeypatch.setattr("stepgraph.engine.instance._DRAIN_SECONDS", 0.05)
     orders, boxes = family()
     run_id = await begin(orders, new_backend())
     dying = failing(new_backend(), Plan(at, "death"))

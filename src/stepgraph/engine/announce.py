@@ -315,3 +315,16 @@ class Announcer:
                 self._resume, slot, due_at, row_id, self.workflow, foreign_id, run_id, version
             ),
         )
+
+
+def due_apart(record: Record, due_at: int, now: int) -> int:
+    """Return `due_at`, or another instant if the row before has that: two rows, two keys.
+
+    Whoever still holds the row of the version before would else delete the new one with it. What
+    is due stays due, and what is not, or waits for a time that somebody asked for, stays so.
+    """
+    if due_at != record.due_at:
+        return due_at
+    if due_at > now or record.next == "delay":
+        return due_at + 1
+    return now if due_at < now else due_at - 1

@@ -34,6 +34,7 @@ from stepgraph.ports.identity import Identity
 from stepgraph.ports.log import Log
 
 _PULSE_SECONDS = 1.0
+_DRAIN_SECONDS = 2.0
 _HINT_SECONDS = 0.005
 
 
@@ -102,8 +103,16 @@ class Instance:
         await self._disconnect()
 
     async def close(self) -> None:
-        """Stop everything, commit what is under way, end the leases, close the backends."""
-        await self.committer.drained()
+        """Stop everything, commit what is under way, end the leases, close the backends.
+
+        A store that is away must not keep the process alive: what it has not answered in time is
+        left, and done again by whoever comes next.
+        """
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await self.committer.drained()
+        except TimeoutError:
+            self.log.warning("the store has not answered every commit at the end")
         await self.tasks.close()
         await self._disconnect()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from stepgraph.engine.announce import Announcer
+from stepgraph.engine.announce import Announcer, due_apart
 from stepgraph.model.child_row import ChildRow
 from stepgraph.model.history import Cause, Failure, HistoryRow
 from stepgraph.model.queue import QueueKey, QueueRow
@@ -145,7 +145,7 @@ class Moves:
     ) -> Write:
         """Return the write of a run that stays and is worked on again `after` microseconds."""
         now = self._clock.microseconds()
-        due_at = _apart(record, now + after, now)
+        due_at = due_apart(record, now + after, now)
         version = record.version + 1
         following: Next = "delay" if after else self._announcer.following[record.status]
         rows = self._announcer.work_row(
@@ -165,7 +165,7 @@ class Moves:
         """Return the write that keeps the object of a run that stays and waits as it did."""
         version = record.version + 1
         following = self._following(record)
-        due_at = _apart(record, record.due_at, self._clock.microseconds())
+        due_at = due_apart(record, record.due_at, self._clock.microseconds())
         if following in ("step", "delay", "join"):
             rows += self._announcer.work_row(
                 record.foreign_id, record.run_id, record.status, version, due_at
@@ -176,7 +176,7 @@ class Moves:
     def hurried(self, record: Record, by: By) -> Write:
         """Return the write that makes the next try of a run's step due now."""
         now = self._clock.microseconds()
-        due_at = _apart(record, now, now)
+        due_at = due_apart(record, now, now)
         version = record.version + 1
         rows = self._announcer.work_row(
             record.foreign_id, record.run_id, record.status, version, due_at
@@ -259,7 +259,8 @@ class Moves:
         """Return the write that lets a paused run go on; a wait that was asked for goes on too."""
         now = self._clock.microseconds()
         version = record.version + 1
-        due_at = _apart(record, max(now, record.due_at) if record.next == "delay" else now, now)
+        asked = max(now, record.due_at) if record.next == "delay" else now
+        due_at = due_apart(record, asked, now)
         following = self._following(record)
         rows: tuple[QueueRow, ...] = ()
         if following in ("step", "delay", "join"):
@@ -281,7 +282,7 @@ class Moves:
         now = self._clock.microseconds()
         attempt = record.attempt + 1
         write_id = self._identity.write_id()
-        due_at = _apart(record, now if failure.next_at is None else failure.next_at, now)
+        due_at = due_apart(record, now if failure.next_at is None else failure.next_at, now)
         meta = record.meta.saying(record.meta.reason, failure.error_type, failure.message)
         tried = Record(
             record.run_id, record.workflow, record.foreign_id, record.status, record.run_state,
@@ -380,19 +381,6 @@ class Moves:
         found = tuple(sorted({*visited, status}))
         self._visits[(visited, status)] = found
         return found
-
-
-def _apart(record: Record, due_at: int, now: int) -> int:
-    """Return `due_at`, or another instant if the row before has that: two rows, two keys.
-
-    Whoever still holds the row of the version before would else delete the new one with it. What
-    is due stays due, and what is not stays so.
-    """
-    if due_at != record.due_at:
-        return due_at
-    if due_at > now:
-        return due_at + 1
-    return now if due_at < now else due_at - 1
 
 
 class _Change(Struct, frozen=True, gc=False):
