@@ -35,7 +35,7 @@ bench: .venv/stamp
 simulate: .venv/stamp
 	$(BIN)/python -m reliability run --seeds $(SEEDS) --jobs 2 --write
 	$(BIN)/python -m reliability small
-	$(BIN)/python -m reliability bank --most 200 --jobs 2
+	$(BIN)/python -m reliability bank --most 300 --jobs 2
 
 docs: .venv/stamp
 	$(BIN)/python -m pytest -q tests/docs

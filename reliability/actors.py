@@ -163,7 +163,7 @@ def _sensible(snapshot: Any) -> tuple[str, ...]:
         return ("resume", "resume", "retry", "cancel")
     if snapshot.run_state.is_finished:
         return ("delete_data", "delete_data", "cancel", "pause")
-    return ("pause", "pause", "cancel", "retry", "retry", "delete_data")
+    return ("pause", "pause", "cancel", *["retry"] * 4, "delete_data")
 
 
 async def act(world: Any, workflow: Any, action: str, target: Any) -> None:

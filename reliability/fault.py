@@ -69,7 +69,7 @@ def _draw(chance: Chance, number: int, kind: str, at: float, nodes: tuple[str, .
         lasts = random.choice((5.0, 30.0))
     elif kind == "answer lost":
         node, server = "", random.choice(("store", "store", "store", "stream", "roles"))
-        amount = random.choice((0.05, 0.2, 0.6))
+        amount, lasts = random.choice((0.2, 0.4, 0.6)), random.choice((5.0, 12.0))
     elif kind in CALL_KINDS:
         node = random.choice((node, "", ""))
     return Fault(number, kind, at, at + lasts, node, server, amount)

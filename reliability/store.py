@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from reliability.expected import rows_of
 from reliability.history import Commit
 from reliability.network import Network
 from stepgraph.adapters.memory import Memory
@@ -244,7 +245,7 @@ class StoreServer:
 
     def _look_at_rows(self, record: Record, before: Record | None) -> None:
         """What a change causes beside a step's work is queued in the same write."""
-        for consumer, row_id in self.world.flow.rows_of(record, before):
+        for consumer, row_id in rows_of(record, before):
             slot = slot_of(record.run_id, self.slot_count)
             queue = self.storage.queues.get((consumer, slot))
             if queue is None or not any(place[1] == row_id for place in queue.rows):

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from reliability.actors import ACTORS, act, operation
+from reliability.aftermath import look_at_histories, look_at_nodes, look_for_canaries
 from reliability.chance import Chance
 from reliability.config import Config
 from reliability.fault import CLOCK_KINDS, NODE_KINDS, Fault
@@ -284,55 +285,6 @@ class World:
                 found.append(f"events {len(source.finished)} of {len(source.events)}")
         return found
 
-    def _look_for_canaries(self) -> None:
-        """After a deletion nothing that is stored may hold the object."""
-        storage = self.store.storage
-        for record in storage.records.values():
-            if record.run_state != 6:
-                continue
-            self.goal("a run's data was deleted")
-            rows = [row for q in storage.queues.values() for row in q.rows.values()]
-            told = [
-                r
-                for r in [*rows, *(p.row for p in storage.parked.values())]
-                if r.run_id == record.run_id
-            ]
-            text = repr((record, storage.history.get(record.run_id), told))
-            if "yranac" in text:
-                self.history.canaries.append(f"{record.foreign_id} {record.run_id}")
-
-    def _look_at_histories(self) -> None:
-        """The history tells of every write that raised a version or counted an attempt, once."""
-        written: dict[str, list[tuple[int, int, str]]] = {}
-        for commit in self.history.commits:
-            if not commit.is_skip:
-                row = (commit.version, commit.attempt, commit.write_id)
-                written.setdefault(commit.run_id, []).append(row)
-        for run_id, rows in written.items():
-            stored = [
-                (row.version, row.attempt, row.write_id.hex())
-                for row in self.store.storage.history.get(run_id, ())
-            ]
-            if sorted(stored) != sorted(rows):
-                self.broken("I16", f"the history of {run_id} is not what was written")
-
-    def _look_at_nodes(self) -> None:
-        """At rest nobody holds anything in memory."""
-        for node in [*self.nodes, self.client]:
-            for workflow in node.workflows if node.is_up else ():
-                supervisor = workflow.opened()
-                instance = supervisor.instance
-                counts = {
-                    "awaited runs": len(instance.awaiting._waiters),
-                    "moving rows": len(instance.mover._moves),
-                    "writes": len(instance.committer._changes._pending),
-                    "work": sum(len(c.inbox.in_hand) for c in supervisor._consumers),
-                    "tasks": max(0, len(supervisor._tasks._tasks) - 200),
-                }
-                left = {name: count for name, count in counts.items() if count}
-                if left and self.history.is_quiescent:
-                    self.broken("I41", f"{node.id} still has {left}")
-
     def describe(self) -> None:
         """Tell the checker what is known of this world beside its history."""
         history = self.history
@@ -430,9 +382,9 @@ def live(world: World) -> None:
             world.broken("I39", str(error))
         finally:
             world.loop.bury()
-    world._look_for_canaries()
-    world._look_at_histories()
-    world._look_at_nodes()
+    look_for_canaries(world)
+    look_at_histories(world)
+    look_at_nodes(world)
     world.describe()
 
 

@@ -52,12 +52,12 @@ def commit_exists(write: Any) -> Any:
     return Exists(write.record.run_id)
 
 
-@bug("D3: a repeated write is not known again", "I8", "I32")
+@bug("D3: a repeated write is not known again", "I8", "I32", "I38")
 def repeated_write_is_a_conflict(planting: Planting) -> None:
     planting.put(MemoryRecordStore, "_has_won", lambda self, write: False)
 
 
-@bug("decisions 5: read-back by record.write_id only", "I8", "I32")
+@bug("decisions 5: read-back by record.write_id only", "I8", "I32", "I38")
 def read_back_by_the_record(planting: Planting) -> None:
     def has_won(self: Any, write: Any) -> bool:
         stored = self._storage.records.get(write.record.run_id)
@@ -160,7 +160,7 @@ def scrub_does_nothing(planting: Planting) -> None:
     planting.put(MemoryHistoryStore, "scrub", scrub)
 
 
-@bug("decisions 5: a late write is retried with a fresh write_id", "I8", "I32")
+@bug("decisions 5: a late write is retried with a fresh write_id", "I8", "I32", "I38")
 def fresh_write_id_at_each_try(planting: Planting) -> None:
     wait = Lane._wait_for_store
 

@@ -180,21 +180,31 @@ def _waits_throughout(index: Index, made: Operation, callback: str) -> bool:
 
 def _vanished(index: Index, applied: dict[tuple[str, ...], set[tuple[str, int]]]) -> Iterator[str]:
     """A buffered letter ends applied, or as a dead letter."""
-    letters = set()
+    letters, asked = set(), set()
+    called = {call.token.rpartition(":")[2] for call in index.history.calls}
     for made in index.history.operations:
         callback, effect = _callback_of(made)
-        if made.kind == "callback" and effect == "buffered":
+        if made.kind == "callback":
+            # Two letters of one key are one letter, whichever of them is read.
             owner = (made.workflow, made.foreign_id, callback, made.key or made.number)
-            asked = [c for c in index.history.calls if c.token.endswith(f":{made.number}")]
-            if not applied.get(owner) and not asked and owner[:2] not in index.erased:
+            if made.number in called:
+                asked.add(owner)
+            if effect == "buffered" and not applied.get(owner) and owner[:2] not in index.erased:
                 letters.add(owner)
+    letters -= asked
     given_up = [place for place in index.history.parked if "/inbox" in place[0]]
     if index.history.is_quiescent and len(letters) > len(given_up):
         yield f"{len(letters)} buffered letters vanished, {len(given_up)} were parked"
 
 
 def i38_an_action_is_a_compare_and_swap(index: Index) -> Iterator[str]:
-    """Who acts on a run as it was seen changes that version, or nothing."""
+    """Who acts on a run as it was seen changes that version, or nothing; and nothing twice."""
+    done: dict[str, Commit] = {}
+    for commit in index.history.commits:
+        if commit.actor in index.operations:
+            if commit.actor in done:
+                yield f"{name(commit)}: {commit.actor} had been done as {name(done[commit.actor])}"
+            done[commit.actor] = commit
     for made in index.history.operations:
         if made.kind in _ACTIONS and made.seen is not None and made.outcome == "ok":
             if made.version != made.seen + 1:

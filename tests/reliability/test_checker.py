@@ -229,6 +229,10 @@ MORE = {
         history(*WAITS, operations=[letter(effect="skipped")]),
         history(*WAITS, operations=[letter(effect="skipped")], calls=[call("callback", "approve", 2, APPROVE, outcome="Skip")]),
     ),
+    "I38": (
+        history(*(commit(v, actor="op-2") for v in (1, 2)), operations=[operation("op-2", "retry")]),
+        history(*(commit(v, actor=f"op-{v}") for v in (1, 2)), operations=[operation("op-2", "retry")]),
+    ),
     "I42": (
         history(operations=[operation("op-2", "await", ended_at=-1.0)]),
         history(operations=[replace(operation("op-2", "await", ended_at=-1.0), node="worker-0#1")]),

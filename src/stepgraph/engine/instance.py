@@ -143,7 +143,8 @@ class Instance:
     def _committed(self, writes: Sequence[Write], sent_at: float) -> None:
         """Hand what was committed to whoever here goes on with it, and hint at the rest.
 
-        What was not due when it was written is left to the store, whose clock has a say in it.
+        What was not due when it was written, or waits for a time that somebody asked for, is left
+        to the store, whose clock has a say in it.
         """
         receiver_of = self.reader.receivers.get
         is_elsewhere = False
@@ -152,7 +153,7 @@ class Instance:
                 receiver = receiver_of(row.consumer)
                 if receiver is None or row.slot not in receiver.inbox.slots:
                     is_elsewhere = True
-                elif row.due_at <= write.record.updated_at:
+                elif row.due_at <= write.record.updated_at and write.record.next != "delay":
                     receiver.hand_over(row, write.record, sent_at)
                 else:
                     self.reader.expect(row.due_at)

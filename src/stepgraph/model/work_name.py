@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
-from uuid import UUID
 
 from stepgraph.model.record import Record
 
@@ -39,7 +38,8 @@ class WorkName(NamedTuple):
         Shaped as a UUID of version 5, made of a name, as the ids of keyed runs are.
         """
         digest = _digest((self.key(record), str(number), workflow, foreign_id))
-        return str(UUID(bytes=digest, version=5))
+        text, variant = digest.hex(), "89ab"[digest[8] >> 4 & 3]
+        return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
 def _digest(parts: tuple[str, ...]) -> bytes:
