@@ -194,6 +194,7 @@ class Definition(Generic[O, S]):
         parts = [self.name, *(f"{s.name}={s.value}" for s in self.status_type)]
         parts += [f"{before}>{after}" for before, after in self.graph.edges]
         parts += [f"{h.kind} {h.status.value} {h.name}" for h in self.handlers]
+        parts += [f"join {h.status.value} until {h.until}" for h in self.joins]
         parts += [f"hook {h.name} {sorted(h.run_states)}" for h in self.hooks]
         parts += [f"{self.object_type.__name__}: {self.object_shape}"]
         return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()

@@ -25,6 +25,12 @@ def forgets_only_the_record(self, record):
     self._storage.history[record.run_id] = history
 
 
+def forgets_all_but_the_children(self, record):
+    children = self._storage.children_of.pop(record.run_id, [])
+    MemoryRetentionStore._forget(self, record)
+    self._storage.children_of[record.run_id] = children
+
+
 async def prunes_open_runs(self, query, key_retention):
     records = self._storage.records
     records.update({i: replace(record, run_state=4) for i, record in records.items()})
@@ -98,6 +104,9 @@ RETENTION_MUTANTS: dict[str, Any] = {
     "a_run_with_work_left_is_kept_until_it_is_done": lambda: retention(_busy_runs=lambda self: set()),
     "step_work_of_an_ended_run_keeps_nothing": lambda: retention(_busy_runs=counts_every_row),
     "a_child_waits_for_its_parent": lambda: retention(_is_free=lambda self, record, busy: True),
+    "a_pruned_run_takes_the_rows_of_its_children_along": lambda: retention(
+        _forget=forgets_all_but_the_children
+    ),
     "pages_pass_over_what_is_kept": lambda: one_page("prune_runs"),
     "a_keyed_run_leaves_a_tombstone": lambda: retention(prune_runs=leaves_no_tombstone),
     "a_tombstone_answers_a_create": ignores_tombstones,

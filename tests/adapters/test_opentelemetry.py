@@ -259,6 +259,19 @@ async def test_a_connector_joins_the_trace_of_its_event(backend, collected):
     assert "o-1" not in "".join(s.to_json() for s in collected.exporter.get_finished_spans())
 
 
+async def test_a_scheduled_run_begins_a_trace_at_its_slot(backend, collected):
+    orders = three_steps()
+    orders.add_schedule("@hourly", lambda slot: Order(), name="tick")
+    options = {"observers": [OpenTelemetry(collected.provider)]}
+    with collected.tracer.start_as_current_span("what started the worker"):
+        async with Harness(orders, backend=backend, **options) as harness:
+            await harness.advance(timedelta(hours=1))
+
+    slot, step = collected.span("schedule tick"), collected.span("step charge")
+    assert slot.parent is None
+    assert is_child(step, slot)
+
+
 async def test_runs_triggered_together_share_the_trigger(backend, collected):
     async with three_steps().build(backend, observers=[OpenTelemetry(collected.provider)]) as workflow:
         results = await workflow.trigger_many(Trigger(f"o-{n}", Order()) for n in range(3))

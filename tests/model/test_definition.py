@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from stepgraph import Builder, DefinitionError, Run, Skip
+from stepgraph import Builder, Cancel, DefinitionError, Run, Skip
 from stepgraph.adapters.memory import Memory
 from stepgraph.testing import Harness
 from tests.flows import Order, Status, three_steps
@@ -53,6 +53,26 @@ def test_two_names_for_one_number_are_refused():
 def test_a_definition_without_any_function_is_refused():
     with pytest.raises(DefinitionError, match="has no step"):
         Builder("empty", Order, Status).build(Memory())
+
+
+def test_a_definition_that_leads_nowhere_is_refused():
+    orders = Builder("nowhere", Order, Status)
+    orders.add_step(Status.CREATED, only_cancels)
+    with pytest.raises(DefinitionError, match="leads to another status"):
+        orders.build(Memory())
+
+
+async def only_cancels(run: Run[Order, Status]) -> Cancel:
+    return Cancel("no")
+
+
+def test_another_condition_of_a_join_is_another_release():
+    def declared(until):
+        orders = Builder("orders", Order, Status)
+        orders.add_join(Status.CREATED, lambda run, children: Status.PAID, until=until, to=Status.PAID)
+        return orders.definition().fingerprint
+
+    assert declared("all") == declared("all") != declared("any")
 
 
 def test_the_graph_has_edges_starts_and_ends_in_the_order_of_declaration():

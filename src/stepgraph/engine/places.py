@@ -185,6 +185,7 @@ def timetable_of(
     instance: Instance,
     resources: Mapping[str, object],
     create: Callable[[Wish, str], Write],
+    tracing: Tracing | None,
 ) -> Timetable | None:
     """Return what keeps the schedules of a workflow; None where the backend can keep none."""
     store: ScheduleStore | None = getattr(instance.backend, "schedule_store", None)
@@ -197,6 +198,6 @@ def timetable_of(
         instance.store,
         instance.backend.work_queue,
         instance.clock,
-        planner=Planner(definition, callers, create),
+        planner=Planner(definition, callers, create, tracing),
         wake=instance.wake_all,
     )

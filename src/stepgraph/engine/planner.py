@@ -9,11 +9,13 @@ from zoneinfo import ZoneInfo
 
 from stepgraph.definition import Definition, ScheduleHandler
 from stepgraph.engine.caller import Caller
+from stepgraph.engine.tracing import Tracing
 from stepgraph.engine.trigger import Wish
 from stepgraph.errors import InputError
 from stepgraph.model.instant import to_datetime
 from stepgraph.model.schedule import Schedule
 from stepgraph.model.write import Write
+from stepgraph.ports.tracer import TracedCall
 
 
 class Planner:
@@ -24,8 +26,10 @@ class Planner:
         definition: Definition[Any, Any],
         callers: Mapping[str, Caller],
         create: Callable[[Wish, str], Write],
+        tracing: Tracing | None,
     ) -> None:
         """Ask the declared functions through `callers`; `create` makes the write of a run."""
+        self._tracing = tracing
         self._definition = definition
         self._handlers = {handler.name: handler for handler in definition.schedules}
         self._callers = callers
@@ -34,8 +38,19 @@ class Planner:
     async def write(self, schedule: Schedule, instant: int, key: str | None) -> Write | None:
         """Return the write of the run at an instant, None if the function answers None.
 
-        Raises `InputError` for a schedule that is declared by other code than this.
+        The run belongs to a trace of its own, of which the slot is the first span. Raises
+        `InputError` for a schedule that is declared by other code than this.
         """
+        if self._tracing is None:
+            return await self._write(schedule, instant, key)
+        call = TracedCall("schedule", schedule.workflow, schedule.name)
+        with self._tracing.span(call) as ending:
+            write = await self._write(schedule, instant, key)
+            ending.outcome = "skipped: filter" if write is None else "planned"
+            ending.run_id = "" if write is None else write.record.run_id
+            return write
+
+    async def _write(self, schedule: Schedule, instant: int, key: str | None) -> Write | None:
         if not schedule.is_declared:
             definition = self._definition
             initial = definition.codec.decode(schedule.object, definition.object_type)

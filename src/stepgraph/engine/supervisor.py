@@ -99,7 +99,7 @@ class Supervisor:
                 moves=self.moves, resources=resources, tracing=self.tracing,
             )  # fmt: skip
             self.timetable = timetable_of(
-                self.definition, self.instance, resources, partial(write_of, self)
+                self.definition, self.instance, resources, partial(write_of, self), self.tracing
             )
             if not self.is_client:
                 await self._run(resources)

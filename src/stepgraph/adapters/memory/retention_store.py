@@ -67,6 +67,10 @@ class MemoryRetentionStore(RetentionStore):
         storage = self._storage
         del storage.records[record.run_id]
         storage.history.pop(record.run_id, None)
+        storage.waiting_children.pop(record.run_id, None)
+        storage.waiting_open.pop(record.run_id, None)
+        for child in storage.children_of.pop(record.run_id, ()):
+            del storage.children[child]
         owner = (record.workflow, record.foreign_id)
         runs = storage.runs_of[owner]
         runs.remove(record.run_id)

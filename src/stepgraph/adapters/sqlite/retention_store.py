@@ -26,6 +26,7 @@ ENDED = (
 )
 _BURY = "insert or replace into tombstone (run_id, workflow, run_state, until) values (?, ?, ?, ?)"
 _DELETE_RUN = "delete from run where run_id = ?"
+_DELETE_CHILDREN = "delete from child where parent_run_id = ?"
 _DELETE_HISTORY = "delete from history where run_id = ?"
 _PAGE = "select run_id from run where workflow = ? and run_id > ? order by run_id limit ?"
 _FIRST_KEPT = (
@@ -85,6 +86,7 @@ class SQLiteRetentionStore(RetentionStore):
             ]
             connection.executemany(_BURY, tombstones)
             connection.executemany(_DELETE_HISTORY, gone)
+            connection.executemany(_DELETE_CHILDREN, gone)
             connection.executemany(_DELETE_RUN, gone)
             is_full = len(page) == query.limit
             return Pruned(len(gone), Position(page[-1][1], page[-1][0]) if is_full else None)

@@ -11,7 +11,14 @@ from stepgraph.model.record import Meta, Parent, Record
 from stepgraph.model.tombstone import Tombstone
 from stepgraph.model.write import COMMITTED, Committed, Exists, UniqueRow, Write
 from stepgraph.ports.retention_store import START, Pruned, PruneQuery
-from stepgraph.testing.conformance.make import NOW, make_record, make_row, make_write, next_write
+from stepgraph.testing.conformance.make import (
+    NOW,
+    make_child,
+    make_record,
+    make_row,
+    make_write,
+    next_write,
+)
 from stepgraph.testing.conformance.record_store import commit, stored
 
 KEPT = 1000
@@ -102,6 +109,24 @@ class RetentionSuite:
         assert await prune(backend) == Pruned(2, None)
 
         assert await stored(backend, child) is None
+
+    async def test_a_pruned_run_takes_the_rows_of_its_children_along(self, backend: Any) -> None:
+        """What it knew of its children goes, and what another run knows stays."""
+        old = await put(backend)
+        younger = await put(backend, updated_at=NOW + 100)
+        for parent in (old, younger):
+            changes = {"run_state": parent.run_state, "updated_at": parent.updated_at}
+            write = next_write(parent, **changes)
+            await commit(backend, replace(write, children=(make_child(parent, 1),)))
+
+        assert await prune(backend) == Pruned(1, None)
+
+        children = backend.child_store
+        counts = [
+            len(await children.list_children(r.run_id, None, 9, only_waiting=False))
+            for r in (old, younger)
+        ]
+        assert counts == [0, 1]
 
     async def test_pages_pass_over_what_is_kept(self, backend: Any) -> None:
         """Each batch looks at so many runs, the one that ended first first, and says where."""
