@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.flow import make_order
-from benchmarks.measure import idle_cost, latencies, throughput
+from benchmarks.measure import idle_cost, latencies, neighbours, throughput
 from benchmarks.raw_sqlite import raw_runs_per_second
 from stepgraph.adapters.memory import Memory
 from stepgraph.adapters.prometheus import Prometheus
@@ -70,6 +70,16 @@ def measure(repeats: int, runs: int, folder: Path) -> dict[str, float]:
             times = asyncio.run(latencies(backend, runs=500))
             note(f"{name}, idle latency p50 ms", times[len(times) // 2])
             note(f"{name}, idle latency p99 ms", times[len(times) * 99 // 100])
+        both = [
+            asyncio.run(
+                neighbours(SQLite(folder / f"poison-{repeat}-{p}.db"), runs=1000, is_poisoned=p)
+            )
+            for p in (False, True)
+        ]
+        without, beside = (times[len(times) * 99 // 100] for times in both)
+        note("SQLite, p99 ms of 1,000 runs", without)
+        note("SQLite, p99 ms of 1,000 runs beside a poison run", beside)
+        note("SQLite, p99 beside a poison run to p99 without", beside / without)
     idle = asyncio.run(idle_cost(SQLite(folder / "still.db"), seconds=10))
     note("SQLite, idle process, part of a core", idle)
     return {name: statistics.median(values) for name, values in found.items()}

@@ -32,12 +32,23 @@ def make_order(number: int) -> Order:
     return Order(f"customer-{number}", "Main Street 12, 1234 AB Amsterdam, Netherlands", 4990, lines)
 
 
-def three_steps(note: Callable[[str], None] = lambda _: None) -> Builder[Order, Status]:
-    """Return the workflow; `note` is told the id of each run in its last step."""
+POISON = Order("poison", "", 0, [])
+
+
+def three_steps(
+    note: Callable[[str], None] = lambda _: None,
+    fails: Callable[[Order], bool] = lambda _: False,
+) -> Builder[Order, Status]:
+    """Return the workflow; `note` is told the id of each run in its last step.
+
+    The first step fails for the orders that `fails` accepts.
+    """
     orders = Builder("orders", Order, Status)
 
     @orders.step(Status.PLACED)
     async def charge(run: Run[Order, Status]) -> Literal[Status.PAID]:
+        if fails(run.object):
+            raise RuntimeError("the poison run fails")
         run.object.receipt = "receipt-1234"
         return Status.PAID
 

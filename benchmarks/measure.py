@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from benchmarks.flow import Status, make_order, three_steps
+from benchmarks.flow import POISON, Status, make_order, three_steps
 from stepgraph import RunState
 
 
@@ -61,6 +62,29 @@ async def latencies(backend: Any, *, runs: int) -> list[float]:
             run_id = await workflow.trigger(f"order-{number}", make_order(number))
             await workflow.await_status(run_id, Status.SENT, within=None)
             found.append((time.perf_counter() - started) * 1000)
+    return sorted(found)
+
+
+async def neighbours(backend: Any, *, runs: int, is_poisoned: bool) -> list[float]:
+    """Trigger `runs` runs, 16 at a time, beside one that always fails, or that does not.
+
+    Returns the milliseconds from trigger to end of each, without the one that fails. It is tried
+    again every 50 ms: far more often than any sensible back-off.
+    """
+    orders = three_steps(fails=lambda order: is_poisoned and order.customer == POISON.customer)
+    found: list[float] = []
+    numbers = iter(range(runs))
+    async with orders.build(backend, retry=timedelta(milliseconds=50)) as workflow:
+        await workflow.trigger("poison", POISON)
+
+        async def call() -> None:
+            for number in numbers:
+                started = time.perf_counter()
+                run_id = await workflow.trigger(f"order-{number}", make_order(number))
+                await workflow.await_status(run_id, Status.SENT, within=None)
+                found.append((time.perf_counter() - started) * 1000)
+
+        await asyncio.gather(*(call() for _ in range(16)))
     return sorted(found)
 
 
