@@ -1,4 +1,4 @@
-"""Fixtures: the backends that the engine's tests run on."""
+"""Fixtures: the backends that the engine's tests run on, and the servers that they need."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ import pytest
 
 from stepgraph.adapters.memory import Memory
 from stepgraph.adapters.sqlite import SQLite
+from tests.servers import SERVERS
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Name the servers that could not be had, so that nobody takes the rest for everything."""
+    if SERVERS.missing:
+        terminalreporter.section("NOT TESTED HERE", red=True, bold=True)
+        for name, why in sorted(SERVERS.missing.items()):
+            terminalreporter.line(f"{name}: {why}", red=True, bold=True)
+
+
+def pytest_unconfigure():
+    """Stop the servers, however the session ended."""
+    SERVERS.stop()
 
 
 @pytest.fixture(params=["memory", "sqlite"])
