@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from stepgraph.adapters.memory import Memory
+from stepgraph.adapters.postgres import Postgres
 from stepgraph.adapters.sqlite import SQLite
+from tests.postgres import empty_postgres
 from tests.servers import SERVERS
 
 
@@ -25,11 +27,14 @@ def pytest_unconfigure():
     SERVERS.stop()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def new_backend(request, tmp_path) -> Callable[[], Any]:
     """Return a function that gives further backends over one storage, as processes have them."""
     if request.param == "sqlite":
         return lambda: SQLite(tmp_path / "runs.db")
+    if request.param == "postgres":
+        url = empty_postgres()
+        return lambda: Postgres(url)
     first = Memory()
     return first.twin
 

@@ -1,0 +1,100 @@
+"""One commit call: many writes in one statement, and what became of those that did not win."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stepgraph.adapters.postgres.connection import Seat
+from stepgraph.adapters.postgres.rows import (
+    change_row,
+    columns_of,
+    create_row,
+    history_row,
+    queue_row,
+    record_of,
+)
+from stepgraph.adapters.postgres.statement import (
+    CHANGE,
+    CHANGE_WIDTH,
+    CREATE,
+    CREATE_WIDTH,
+    HISTORY_WIDTH,
+    KEY_WIDTH,
+    NAME_WIDTH,
+    QUEUE_WIDTH,
+)
+from stepgraph.model.queue import QueueKey
+from stepgraph.model.write import (
+    BUSY,
+    COMMITTED,
+    Conflict,
+    Exists,
+    InProgress,
+    Result,
+    Write,
+)
+
+
+async def commit_batch(
+    seat: Seat, writes: Sequence[Write], finished: Sequence[QueueKey]
+) -> list[Result]:
+    """Apply a call's writes, all creates or all changes, sorted so that no two calls deadlock."""
+    is_creating = bool(writes) and writes[0].expected_version == 0
+    statement = CREATE if is_creating else CHANGE
+    losers = await seat.fetch(statement, *arguments(writes, finished, is_creating=is_creating))
+    results: list[Result] = [COMMITTED] * len(writes)
+    if losers:
+        places = {write.record.run_id: place for place, write in enumerate(writes)}
+        for row in losers:
+            place = places[row[0]]
+            results[place] = _lost(writes[place], row)
+    return results
+
+
+def arguments(
+    writes: Sequence[Write], finished: Sequence[QueueKey], *, is_creating: bool
+) -> list[Any]:
+    """Return the arrays of a commit statement, in its order."""
+    if is_creating:
+        ordered = sorted(writes, key=lambda w: (w.record.workflow, w.record.foreign_id))
+        given = columns_of([create_row(w.record) for w in ordered], CREATE_WIDTH)
+    else:
+        ordered = sorted(writes, key=lambda w: w.record.run_id)
+        rows = [change_row(w.record, w.expected_version, w.expected_attempt) for w in ordered]
+        given = columns_of(rows, CHANGE_WIDTH)
+    names = [(w.record.run_id, u.scope, u.key, u.body) for w in ordered for u in w.unique]
+    history = [history_row(h) for w in ordered if (h := w.history) is not None]
+    done = [(w.record.run_id, *key) for w in ordered for key in w.finished]
+    done += [("", *key) for key in finished]
+    queued = [(w.record.run_id, *queue_row(row)) for w in ordered for row in w.enqueue]
+    return [
+        *given,
+        *columns_of(names, NAME_WIDTH),
+        *columns_of(history, HISTORY_WIDTH),
+        *columns_of(done, KEY_WIDTH),
+        *columns_of(queued, QUEUE_WIDTH),
+    ]
+
+
+def _lost(write: Write, row: Sequence[Any]) -> Result:
+    """Say what became of a write that did nothing now, from what was stored before the call."""
+    _, is_taken, is_ours, open_run_id, *columns = row
+    if is_ours:
+        return COMMITTED
+    stored = record_of(columns) if columns[0] is not None else None
+    if is_taken:
+        return Conflict(stored)
+    if write.expected_version == 0:
+        if stored is not None:
+            return Exists(stored.run_id)
+        # Neither: it met a create that had not committed when this call began.
+        return InProgress(open_run_id) if open_run_id is not None else BUSY
+    expected_attempt = write.expected_attempt
+    if (
+        stored is not None
+        and stored.version == write.expected_version
+        and expected_attempt in {None, stored.attempt}
+    ):
+        return BUSY
+    return Conflict(stored)

@@ -1,0 +1,34 @@
+"""The PostgreSQL backend keeps every contract, and what is its own."""
+
+import pytest
+
+from stepgraph.adapters.postgres import Postgres
+from stepgraph.testing.conformance import (
+    CensusSuite,
+    DefinitionStoreSuite,
+    EventStreamerSuite,
+    RecordStoreSuite,
+    RoleSchedulerSuite,
+    ScheduleStoreSuite,
+    TimeoutStoreSuite,
+    WorkQueueSuite,
+)
+from tests.postgres import empty_postgres
+
+
+class TestPostgres(
+    RecordStoreSuite,
+    WorkQueueSuite,
+    EventStreamerSuite,
+    TimeoutStoreSuite,
+    RoleSchedulerSuite,
+    DefinitionStoreSuite,
+    CensusSuite,
+    ScheduleStoreSuite,
+):
+    @pytest.fixture
+    async def backend(self):
+        backend = Postgres(empty_postgres())
+        await backend.open()
+        yield backend
+        await backend.close()
