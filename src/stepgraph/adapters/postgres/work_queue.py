@@ -29,8 +29,13 @@ NEXT_DUE = (
 )
 _QUEUED = " as given (number, " + QUEUE_COLUMNS + "))"
 _GIVEN = "with given as materialized (select * from " + unnest("itiittttiib") + _QUEUED
-_INSERT = "insert into queue (" + QUEUE_COLUMNS + ") select " + QUEUE_COLUMNS + " from given"
-_PUT = _GIVEN + _INSERT + REPLACE
+# Of rows that come to one key the last stays.
+_INSERT = (
+    "insert into queue (" + QUEUE_COLUMNS + ") select distinct on (consumer, slot, due_at, id) "
+    + QUEUE_COLUMNS + " from given"
+)  # fmt: skip
+_LAST = " order by consumer, slot, due_at, id, number desc"
+_PUT = _GIVEN + _INSERT + _LAST + REPLACE
 # The number of a row joins it with the row that it replaces; only what was there is replaced.
 _MOVE = (
     _GIVEN
@@ -40,6 +45,7 @@ _MOVE = (
     " and queue.due_at = old.due_at and queue.id = old.id returning old.number) "
     + _INSERT
     + " where (number in (select number from gone)) is true"
+    + _LAST
     + REPLACE
 )
 _KEYS = unnest("tiit") + " as key (consumer, slot, due_at, id)"
