@@ -3,9 +3,9 @@
 import socket
 
 import pytest
+from tools.services import SERVICES, MissingServiceError
 
 from tests.servers import SERVERS, Servers
-from tools.services import SERVICES, MissingServiceError
 
 
 def answers(url):

@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import Any, TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from stepgraph.adapters.postgres.errors import translated
 from stepgraph.errors import DefinitionError, UnavailableError
 
-Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 30.0
@@ -32,7 +33,9 @@ _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "statement_timeout": "25s",  # less than the driver waits: what was given up on does not go on
 }
-_SET = "select set_config(s.name, s.value, false) from unnest($1::text[], $2::text[]) s(name, value)"
+_SET = (
+    "select set_config(s.name, s.value, false) from unnest($1::text[], $2::text[]) s(name, value)"
+)
 
 
 class Seat:
@@ -159,7 +162,7 @@ class PostgresServer:
         """Close a connection, or give it back to the pool, which resets it."""
         try:
             with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                if self._pool is not None:
+                if self._pool is not None and isinstance(connection, PoolConnectionProxy):
                     await self._pool.release(connection, timeout=_CONNECT_SECONDS)
                 else:
                     await connection.close(timeout=_CONNECT_SECONDS)

@@ -99,7 +99,9 @@ class PostgresEventReceiver(EventReceiver):
     behind the reader, and is found by the next sweep. What is in hand is left out there.
     """
 
-    def __init__(self, server: PostgresServer, topic: str, name: str, slots: tuple[int, ...]) -> None:
+    def __init__(
+        self, server: PostgresServer, topic: str, name: str, slots: tuple[int, ...]
+    ) -> None:
         """Read `topic` as `name`."""
         self._server = server
         self._topic = topic
@@ -157,7 +159,8 @@ class PostgresEventReceiver(EventReceiver):
         """Return when the oldest row was sent."""
         values = (self._topic, self._name, list(self._slots))
         rows = await self._server.reads.fetch(_OLDEST, *values)
-        return rows[0][0]
+        sent_at: int | None = rows[0][0]
+        return sent_at
 
     async def close(self) -> None:
         """Do nothing: the subscription stays."""

@@ -92,9 +92,7 @@ class PostgresLostRuns(LostRuns):
 
     async def list_lost(self, query: LostQuery, limit: int) -> Sequence[Record]:
         """Return the lost runs, the one that waits longest first."""
-        rows = await self._server.lists.fetch(
-            _LOST, query.workflow, query.status, query.due_before
-        )
+        rows = await self._server.lists.fetch(_LOST, query.workflow, query.status, query.due_before)
         found = [row for row in rows if slot_of(row[0], query.slot_count) in query.slots]
         return [record_of(row) for row in found[:limit]]
 

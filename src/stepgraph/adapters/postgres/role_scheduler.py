@@ -105,7 +105,7 @@ class PostgresLease(Lease):
     async def take(self, roles: Sequence[str]) -> Mapping[str, int]:
         """Take what is free."""
         rows = await self._server.moves.fetch(_TAKE, self.instance_id, sorted(set(roles)))
-        return {name: epoch for name, epoch in rows}
+        return dict(rows)
 
     async def free(self, roles: Sequence[str]) -> None:
         """Give up roles."""

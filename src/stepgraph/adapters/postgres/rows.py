@@ -54,9 +54,7 @@ def create_row(r: Record) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def change_row(
-    r: Record, expected_version: int, expected_attempt: int | None
-) -> tuple[Any, ...]:
+def change_row(r: Record, expected_version: int, expected_attempt: int | None) -> tuple[Any, ...]:
     """Return what a change compares, then the columns that it sets."""
     meta = r.meta
     return (
@@ -102,7 +100,8 @@ def history_of(row: Sequence[Any]) -> HistoryRow:
     """Return the history row of a row that was read by `HISTORY_COLUMNS`."""
     *columns, error_type, message, trace, next_at = row
     failure = None if error_type is None else Failure(error_type, message, trace, next_at)
-    return HistoryRow(*columns, failure)
+    values: Any = (*columns, failure)
+    return HistoryRow(*values)
 
 
 def queue_row(q: QueueRow) -> tuple[Any, ...]:

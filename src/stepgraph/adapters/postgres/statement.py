@@ -24,9 +24,7 @@ HISTORY_COLUMNS = (
     " started_at, try_number, actor, reason, role, instance, object, error_type, message,"
     " traceback, next_at"
 )
-QUEUE_COLUMNS = (
-    "consumer, slot, due_at, id, workflow, foreign_id, run_id, version, attempt, body"
-)
+QUEUE_COLUMNS = "consumer, slot, due_at, id, workflow, foreign_id, run_id, version, attempt, body"
 _CHANGED = (
     "status, run_state, version, attempt, progress_version, entered_version, entered_at,"
     " updated_at, due_at, next, write_id, visited, reason, failure_type, failure_text, object,"

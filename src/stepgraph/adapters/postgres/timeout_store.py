@@ -78,7 +78,8 @@ class PostgresTimeoutStore(TimeoutStore):
     async def next_due(self, workflow: str, slots: Sequence[int]) -> int | None:
         """Return the earliest pending due instant."""
         rows = await self._server.reads.fetch(NEXT_DUE, workflow, list(slots))
-        return rows[0][0]
+        due_at: int | None = rows[0][0]
+        return due_at
 
     async def complete(self, keys: Sequence[TimeoutKey]) -> None:
         """End these for good."""

@@ -38,8 +38,7 @@ _LAST = " order by consumer, slot, due_at, id, number desc"
 _PUT = _GIVEN + _INSERT + _LAST + REPLACE
 # The number of a row joins it with the row that it replaces; only what was there is replaced.
 _MOVE = (
-    _GIVEN
-    + ", gone as (delete from queue using unnest($12::text[], $13::bigint[], $14::bigint[],"
+    _GIVEN + ", gone as (delete from queue using unnest($12::text[], $13::bigint[], $14::bigint[],"
     " $15::text[], $16::bigint[]) as old (consumer, slot, due_at, id, number)"
     " where queue.consumer = old.consumer and queue.slot = old.slot"
     " and queue.due_at = old.due_at and queue.id = old.id returning old.number) "
@@ -122,7 +121,7 @@ class PostgresWorkQueue(WorkQueue):
         if more:
             rest = await self._probe(more, len(wants), now)
             for rows, further in zip(found, rest, strict=True):
-                rows += further
+                rows.extend(further)
         return [row for want, rows in zip(wants, found, strict=True) for row in rows[: want.limit]]
 
     async def _probe(self, probes: list[_Probe], count: int, now: int) -> list[list[QueueRow]]:
@@ -136,7 +135,7 @@ class PostgresWorkQueue(WorkQueue):
         """Return the earliest due instant of each consumer that has rows."""
         pairs = [(name, slot) for name, slots in consumers.items() for slot in slots]
         rows = await self._server.reads.fetch(NEXT_DUE, *columns_of(pairs, 2))
-        return {name: due_at for name, due_at in rows}
+        return dict(rows)
 
     async def put(self, rows: Sequence[tuple[QueueKey | None, QueueRow]]) -> None:
         """Insert rows, and replace those that are still there."""
