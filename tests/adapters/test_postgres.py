@@ -4,10 +4,12 @@ import pytest
 
 from stepgraph.adapters.postgres import Postgres
 from stepgraph.testing.conformance import (
+    BacklogSuite,
     CensusSuite,
     DefinitionStoreSuite,
     EventStreamerSuite,
     RecordStoreSuite,
+    RetentionSuite,
     RoleSchedulerSuite,
     ScheduleStoreSuite,
     TimeoutStoreSuite,
@@ -25,6 +27,8 @@ class TestPostgres(
     DefinitionStoreSuite,
     CensusSuite,
     ScheduleStoreSuite,
+    BacklogSuite,
+    RetentionSuite,
 ):
     @pytest.fixture
     async def backend(self):

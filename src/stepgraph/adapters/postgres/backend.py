@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from stepgraph.adapters.postgres.backlog import PostgresBacklog
 from stepgraph.adapters.postgres.census import PostgresCensus
 from stepgraph.adapters.postgres.connection import PostgresServer
 from stepgraph.adapters.postgres.definition_store import PostgresDefinitionStore
@@ -20,6 +21,7 @@ from stepgraph.adapters.postgres.migrations import (
     status_of,
 )
 from stepgraph.adapters.postgres.record_store import PostgresRecordStore
+from stepgraph.adapters.postgres.retention_store import PostgresRetentionStore
 from stepgraph.adapters.postgres.role_scheduler import PostgresRoleScheduler
 from stepgraph.adapters.postgres.schedule_store import PostgresScheduleStore
 from stepgraph.adapters.postgres.timeout_store import PostgresTimeoutStore
@@ -53,7 +55,9 @@ class Postgres:
         self._server = server
         self.record_store = PostgresRecordStore(server, capabilities)
         self.work_queue = PostgresWorkQueue(server)
+        self.backlog = PostgresBacklog(server)
         self.history_store = PostgresHistoryStore(server)
+        self.retention_store = PostgresRetentionStore(server)
         self.lost_runs = PostgresLostRuns(server)
         self.census = PostgresCensus(server)
         self.definition_store = PostgresDefinitionStore(server)

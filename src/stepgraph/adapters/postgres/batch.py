@@ -63,7 +63,11 @@ def arguments(
         ordered = sorted(writes, key=lambda w: w.record.run_id)
         rows = [change_row(w.record, w.expected_version, w.expected_attempt) for w in ordered]
         given = columns_of(rows, CHANGE_WIDTH)
-    names = [(w.record.run_id, u.scope, u.key, u.body) for w in ordered for u in w.unique]
+    names = [
+        (w.record.run_id, u.scope, u.key, u.body, w.record.workflow, w.record.updated_at)
+        for w in ordered
+        for u in w.unique
+    ]
     history = [history_row(h) for w in ordered if (h := w.history) is not None]
     done = [(w.record.run_id, *key) for w in ordered for key in w.finished]
     done += [("", *key) for key in finished]
@@ -79,7 +83,9 @@ def arguments(
 
 def _lost(write: Write, row: Sequence[Any]) -> Result:
     """Say what became of a write that did nothing now, from what was stored before the call."""
-    _, is_taken, is_ours, open_run_id, *columns = row
+    _, is_taken, is_ours, is_buried, open_run_id, *columns = row
+    if is_buried:
+        return Exists(write.record.run_id)
     if is_ours:
         return COMMITTED
     stored = record_of(columns) if columns[0] is not None else None

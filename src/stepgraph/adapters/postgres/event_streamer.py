@@ -14,6 +14,7 @@ from stepgraph.model.slot import SLOT_COUNT, slot_of
 from stepgraph.ports.capabilities import Capabilities
 from stepgraph.ports.clock import elapsed_seconds
 from stepgraph.ports.event_streamer import EventReceiver, EventSender, EventStreamer
+from stepgraph.ports.retention_store import Position, Pruned, PruneQuery
 
 _POLL_SECONDS = 0.5
 _SWEEP_SECONDS = 1.0
@@ -21,6 +22,13 @@ _SUBSCRIBE = (
     "insert into subscription (topic, name) values ($1, $2) on conflict do nothing returning 1"
 )
 _SKIP = "delete from event where topic = $1 and name = $2"
+_PRUNE = (
+    "with page as materialized (select position, workflow, created_at from event"
+    " where position > $1 order by position limit $2),"
+    " gone as (delete from event using page where event.position = page.position"
+    " and page.workflow = $3 and page.created_at < $4 returning 1)"
+    " select (select count(*) from gone), count(*), max(position) from page"
+)
 _COLUMNS = "topic, slot, workflow, foreign_id, run_id, version, attempt, created_at"
 _SEND = (
     "insert into event (name, " + _COLUMNS + ") select subscription.name, given.topic, given.slot,"
@@ -67,6 +75,12 @@ class PostgresEventStreamer(EventStreamer):
         receiver = PostgresEventReceiver(self._server, topic, name, tuple(slots))
         self.waiting.add(receiver)
         return receiver
+
+    async def prune(self, query: PruneQuery) -> Pruned:
+        """Delete old rows, which are what somebody has not read."""
+        values = (query.after.at, query.limit, query.workflow, query.before)
+        deleted, count, last = (await self._server.moves.fetch(_PRUNE, *values))[0]
+        return Pruned(deleted, Position(last, "") if count == query.limit else None)
 
 
 class PostgresEventSender(EventSender):

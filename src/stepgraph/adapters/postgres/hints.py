@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +11,9 @@ from stepgraph.adapters.postgres.errors import translated
 from stepgraph.errors import WorkflowError
 from stepgraph.ports.clock import pause_seconds
 from stepgraph.ports.hints import Hints
+from stepgraph.ports.log import Log
 
-_logger = logging.getLogger("stepgraph.postgres")
+_log = Log("stepgraph.postgres")
 _AGAIN_SECONDS = 1.0
 NOTIFY = "select pg_notify($1, '')"
 
@@ -43,7 +43,7 @@ class PostgresHints(Hints):
             try:
                 await self._listen(wake)
             except WorkflowError as error:
-                _logger.info("no hints for a while: %s", error)
+                _log.info("no hints for a while: %s", error)
             await pause_seconds(_AGAIN_SECONDS)
 
     async def _listen(self, wake: Callable[[], None]) -> None:
@@ -83,4 +83,4 @@ class PostgresHints(Hints):
                 with translated(self._server.name):
                     await connection.fetch(NOTIFY, self._channel, timeout=_AGAIN_SECONDS)
             except WorkflowError as error:
-                _logger.info("a hint was not sent: %s", error)
+                _log.info("a hint was not sent: %s", error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from stepgraph.adapters.postgres.connection import PostgresServer
+from stepgraph.adapters.postgres.retention_store import IS_NO_STEP_WORK
 from stepgraph.adapters.postgres.rows import columns_of, history_of, queue_row, record_of
 from stepgraph.adapters.postgres.statement import (
     HISTORY_COLUMNS,
@@ -15,7 +16,7 @@ from stepgraph.adapters.postgres.statement import (
 )
 from stepgraph.model.history import HistoryRow
 from stepgraph.model.queue import QueueRow
-from stepgraph.model.record import Record
+from stepgraph.model.record import Record, RunRef
 from stepgraph.model.slot import SLOT_COUNT, slot_of
 from stepgraph.ports.history_store import HistoryStore
 from stepgraph.ports.lost_runs import LostQuery, LostRuns
@@ -31,7 +32,14 @@ _FAILURES = (
 _SCRUB = (
     "with blanked as (update history set object = null, reason = '',"
     " message = case when message is null then null else '' end,"
-    " traceback = case when traceback is null then null else '' end where run_id = $1)"
+    " traceback = case when traceback is null then null else '' end where run_id = $1),"
+    " owner as materialized (select 1 where not exists"
+    " (select from run where workflow = $2 and foreign_id = $3 and is_open)),"
+    " dropped as (delete from queue where run_id = '' and workflow = $2 and foreign_id = $3 and "
+    + IS_NO_STEP_WORK
+    + " and exists (select from owner)),"
+    " unparked as (delete from dead_letter where run_id = '' and workflow = $2 and foreign_id = $3"
+    " and exists (select from owner))"
     " update dead_letter set error = '' where run_id = $1"
 )
 # An index by status and due_at would have to be touched by every transition of every run, so the
@@ -78,9 +86,13 @@ class PostgresHistoryStore(HistoryStore):
         """Return the failures of a run."""
         return [history_of(row) for row in await self._server.lists.fetch(_FAILURES, run_id)]
 
-    async def scrub(self, run_id: str) -> None:
-        """Blank objects and texts."""
-        await self._server.moves.fetch(_SCRUB, run_id)
+    async def scrub(self, run: RunRef) -> None:
+        """Blank objects and texts, and delete what came for the run, in one statement.
+
+        What was there stays in the pages of the tables until they are vacuumed, and in the
+        server's log of writes until that is gone.
+        """
+        await self._server.moves.fetch(_SCRUB, run.run_id, run.workflow, run.foreign_id)
 
 
 class PostgresLostRuns(LostRuns):

@@ -57,8 +57,7 @@ def sql_since(schema: str, version: int) -> str:
         _VERSION_TABLE + ";",
         *[script for number, script in scripts() if number > version],
         _FORGET + ";",
-        "insert into schema_version (version, readable_from, slot_count)"
-        f" values ({VERSION}, {READABLE_FROM}, {SLOT_COUNT});",
+        f"insert into schema_version values ({VERSION}, {READABLE_FROM}, {SLOT_COUNT});",
         "commit;",
     ]
     return "\n".join(parts) + "\n"

@@ -35,7 +35,7 @@ _DELETE = (
     " returning 1"
 )
 _DECIDE = (
-    "insert into unique_name (scope, key, body) values ($1, $2, $3)"
+    "insert into unique_name (scope, key, body, workflow, at) values ($1, $2, $3, $4, $5)"
     " on conflict do nothing returning body"
 )
 
@@ -71,7 +71,8 @@ class PostgresScheduleStore(ScheduleStore):
         """Take the name of the slot, unless it is taken."""
         wanted = decision.row
         moves = self._server.moves
-        rows = await moves.fetch(_DECIDE, wanted.scope, wanted.key, wanted.body)
+        name = (wanted.scope, wanted.key, wanted.body, decision.workflow, decision.at)
+        rows = await moves.fetch(_DECIDE, *name)
         if not rows:
             # Whoever took it has committed, or the insert would have waited; a name stays.
             rows = await moves.fetch(UNIQUE_BODY, wanted.scope, wanted.key)

@@ -35,7 +35,7 @@ _CHANGE_TYPES = "tiiiiiiiiiiitbttttboio"
 _HISTORY_TYPES = "tiibiiitiiittttbttti"
 _QUEUE_TYPES = "tiitt" + "ttiib"
 _KEY_TYPES = "tiit"
-_NAME_TYPES = "ttb"
+_NAME_TYPES = "ttbti"
 CREATE_WIDTH = len(_CREATE_TYPES)
 CHANGE_WIDTH = len(_CHANGE_TYPES)
 HISTORY_WIDTH = len(_HISTORY_TYPES)
@@ -63,13 +63,14 @@ def _around(types: str, columns: str, middle: str, losers: str) -> str:
         "with given as materialized (select * from " + unnest(types, numbers)
         + " as given (" + columns + ")),"
         " name as materialized (select * from " + unnest("t" + _NAME_TYPES, numbers)
-        + " as name (writer, scope, key, body)),"
+        + " as name (writer, scope, key, body, workflow, at)),"
         " taken as materialized (select name.writer from name join unique_name using (scope, key)),"
         + middle
         + " kept as (insert into history (" + HISTORY_COLUMNS + ") select * from "
         + unnest(_HISTORY_TYPES, numbers) + " as history (" + HISTORY_COLUMNS + ")"
         " where (run_id in (select run_id from won)) is true),"
-        " named as (insert into unique_name (scope, key, body) select scope, key, body from name"
+        " named as (insert into unique_name (scope, key, body, workflow, at)"
+        " select scope, key, body, workflow, at from name"
         " where (writer in (select run_id from won)) is true),"
         " finished as (delete from queue using " + unnest("t" + _KEY_TYPES, numbers)
         + " as done (writer, consumer, slot, due_at, id) where queue.consumer = done.consumer"
@@ -97,11 +98,15 @@ _NOT_WON = " where (given.run_id in (select run_id from won)) is not true"
 CREATE = _around(
     _CREATE_TYPES,
     RECORD_COLUMNS + ", is_open",
-    " won as (insert into run (" + RECORD_COLUMNS + ", is_open) select * from given"
+    " buried as materialized (select given.run_id from given join tombstone"
+    " on tombstone.run_id = given.run_id where given.is_keyed),"
+    " won as (insert into run (" + RECORD_COLUMNS + ", is_open, ended_at)"
+    " select given.*, case when given.is_open then null else given.updated_at end from given"
     " where (run_id in (select writer from taken)) is not true"
+    " and (run_id in (select run_id from buried)) is not true"
     " on conflict do nothing returning run_id),",
     _LOSERS
-    + "open.run_id, "
+    + "(given.run_id in (select run_id from buried)) is true, open.run_id, "
     + _of("run", RECORD_COLUMNS)
     + " from given left join run on run.run_id = given.run_id"
     + " left join run as open on open.workflow = given.workflow"
@@ -121,9 +126,10 @@ CHANGE = _around(
     " where (given.run_id in (select writer from taken)) is not true),"
     " won as (update run set "
     + ", ".join([f"{name.strip()} = locked.{name.strip()}" for name in _CHANGED.split(",")])
+    + ", ended_at = case when locked.is_open then null else locked.updated_at end"
     + " from locked where run.ctid = locked.place returning run.run_id),",
     _LOSERS
-    + "null, "
+    + "false, null, "
     + _of("run", RECORD_COLUMNS)
     + " from given left join run on run.run_id = given.run_id"
     + _NOT_WON,

@@ -22,7 +22,7 @@ _UNSAFE: dict[str, tuple[str, str]] = {
     ),
     "synchronous_commit": (
         "off",
-        "what was answered as stored is lost by a crash: set synchronous_commit to on for this role",
+        "a crash loses what was answered as stored: set synchronous_commit to on for this role",
     ),
     "zero_damaged_pages": ("on", "damaged pages are silently emptied: turn it off"),
     "ignore_checksum_failure": ("on", "damaged pages are silently used: turn it off"),

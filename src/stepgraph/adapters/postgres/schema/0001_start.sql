@@ -5,6 +5,7 @@ create table run (
     created_at bigint not null,
     updated_at bigint not null,
     due_at bigint not null,
+    ended_at bigint,
     status integer not null,
     version integer not null,
     attempt integer not null,
@@ -34,6 +35,7 @@ create table run (
 create unique index run_open on run (workflow, foreign_id) where is_open;
 create index run_owner on run (workflow, foreign_id, run_id);
 create index run_list on run (workflow, run_id);
+create index run_ended on run (workflow, ended_at, run_id) where ended_at is not null;
 
 create table history (
     at bigint not null,
@@ -74,6 +76,9 @@ create table queue (
 -- Every row is deleted soon, so what is dead is cleared away as soon as there are some pages of it.
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
     autovacuum_vacuum_cost_delay = 0);
+-- Step work, which makes nearly all of the queue, is left out: an ended run has no use for it.
+create index queue_about on queue (run_id, foreign_id)
+    where id <> run_id and consumer <> workflow || '/relay';
 
 create table dead_letter (
     due_at bigint not null,
@@ -91,14 +96,26 @@ create table dead_letter (
     primary key (consumer, slot, due_at, id)
 );
 create index dead_letter_parked on dead_letter (parked_at, due_at, id);
-create index dead_letter_run on dead_letter (run_id);
+create index dead_letter_about on dead_letter (run_id, foreign_id);
 
 create table unique_name (
+    at bigint not null,
     scope text collate "C" not null,
     key text collate "C" not null,
+    workflow text collate "C" not null,
     body bytea not null,
     primary key (scope, key)
 );
+create index unique_name_age on unique_name (workflow, at);
+
+-- What a run that was created under a key leaves behind when it is pruned.
+create table tombstone (
+    until bigint not null,
+    run_state smallint not null,
+    run_id text collate "C" not null primary key,
+    workflow text collate "C" not null
+);
+create index tombstone_until on tombstone (workflow, until);
 
 create table timeout (
     due_at bigint not null,
