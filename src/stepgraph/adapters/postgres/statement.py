@@ -3,8 +3,12 @@
 A change locks its runs without waiting (`skip locked`), updates what it has locked, and inserts
 and deletes everything else for the runs that it updated, all in one statement that commits by
 itself: no client can die holding locks. The last part reads what is stored of those that did not
-win. Sets of ids are compared by hashed subqueries (`(x in (...)) is true` keeps the planner from
-making joins of them, which would compare every row with every other).
+win.
+
+What keeps it fast whatever the planner believes of the tables: sets of ids are compared by hashed
+subqueries (`(x in (...)) is true` cannot be made a join, which would compare every row with every
+other), and stored rows are found by one index probe each (`lateral (... limit 1)` cannot be made a
+walk over the whole index, which looks cheap while a table is empty).
 """
 
 from __future__ import annotations
@@ -64,7 +68,9 @@ def _around(types: str, columns: str, middle: str, losers: str) -> str:
         + " as given (" + columns + ")),"
         " name as materialized (select * from " + unnest("t" + _NAME_TYPES, numbers)
         + " as name (writer, scope, key, body, workflow, at)),"
-        " taken as materialized (select name.writer from name join unique_name using (scope, key)),"
+        " taken as materialized (select name.writer from name cross join lateral"
+        " (select from unique_name where unique_name.scope = name.scope"
+        " and unique_name.key = name.key limit 1) as known),"
         + middle
         + " kept as (insert into history (" + HISTORY_COLUMNS + ") select * from "
         + unnest(_HISTORY_TYPES, numbers) + " as history (" + HISTORY_COLUMNS + ")"
@@ -72,10 +78,14 @@ def _around(types: str, columns: str, middle: str, losers: str) -> str:
         " named as (insert into unique_name (scope, key, body, workflow, at)"
         " select scope, key, body, workflow, at from name"
         " where (writer in (select run_id from won)) is true),"
-        " finished as (delete from queue using " + unnest("t" + _KEY_TYPES, numbers)
-        + " as done (writer, consumer, slot, due_at, id) where queue.consumer = done.consumer"
+        " leaving as materialized (select found.place from "
+        + unnest("t" + _KEY_TYPES, numbers)
+        + " as done (writer, consumer, slot, due_at, id) cross join lateral"
+        " (select queue.ctid as place from queue where queue.consumer = done.consumer"
         " and queue.slot = done.slot and queue.due_at = done.due_at and queue.id = done.id"
-        " and (done.writer = '' or done.writer in (select run_id from won)) is true),"
+        " limit 1) as found"
+        " where (done.writer = '' or done.writer in (select run_id from won)) is true),"
+        " finished as (delete from queue using leaving where queue.ctid = leaving.place),"
         " queued as (insert into queue (" + QUEUE_COLUMNS + ") select " + QUEUE_COLUMNS
         + " from " + unnest("t" + _QUEUE_TYPES, numbers) + " as following (writer, "
         + QUEUE_COLUMNS + ") where (writer in (select run_id from won)) is true" + REPLACE + ") "
@@ -93,13 +103,18 @@ _LOSERS = (
     " where history.run_id = given.run_id and history.version = given.version"
     " and history.write_id = given.write_id), "
 )
+_STORED = (
+    " from given left join lateral (select * from run where run.run_id = given.run_id limit 1)"
+    " as run on true"
+)
 _NOT_WON = " where (given.run_id in (select run_id from won)) is not true"
 
 CREATE = _around(
     _CREATE_TYPES,
     RECORD_COLUMNS + ", is_open",
-    " buried as materialized (select given.run_id from given join tombstone"
-    " on tombstone.run_id = given.run_id where given.is_keyed),"
+    " buried as materialized (select given.run_id from given cross join lateral"
+    " (select from tombstone where tombstone.run_id = given.run_id limit 1) as known"
+    " where given.is_keyed),"
     " won as (insert into run (" + RECORD_COLUMNS + ", is_open, ended_at)"
     " select given.*, case when given.is_open then null else given.updated_at end from given"
     " where (run_id in (select writer from taken)) is not true"
@@ -108,9 +123,9 @@ CREATE = _around(
     _LOSERS
     + "(given.run_id in (select run_id from buried)) is true, open.run_id, "
     + _of("run", RECORD_COLUMNS)
-    + " from given left join run on run.run_id = given.run_id"
-    + " left join run as open on open.workflow = given.workflow"
-    + " and open.foreign_id = given.foreign_id and open.is_open"
+    + _STORED
+    + " left join lateral (select run_id from run where run.workflow = given.workflow"
+    + " and run.foreign_id = given.foreign_id and run.is_open limit 1) as open on true"
     + _NOT_WON,
 )
 # The column list of the rows that a change locks: what it compares, and what it sets.
@@ -128,9 +143,5 @@ CHANGE = _around(
     + ", ".join([f"{name.strip()} = locked.{name.strip()}" for name in _CHANGED.split(",")])
     + ", ended_at = case when locked.is_open then null else locked.updated_at end"
     + " from locked where run.ctid = locked.place returning run.run_id),",
-    _LOSERS
-    + "false, null, "
-    + _of("run", RECORD_COLUMNS)
-    + " from given left join run on run.run_id = given.run_id"
-    + _NOT_WON,
+    _LOSERS + "false, null, " + _of("run", RECORD_COLUMNS) + _STORED + _NOT_WON,
 )
