@@ -48,6 +48,7 @@ from stepgraph.ports.backend import (
     HasTimeoutStore,
 )
 from stepgraph.ports.codec import Codec, JSONCodec
+from stepgraph.ports.transactions import HasTransactions
 from stepgraph.workflow import Workflow
 
 O = TypeVar("O")
@@ -331,6 +332,7 @@ class Builder(Generic[O, S]):
         if isinstance(settings.resources, Mapping):
             check_resources(definition, settings.resources)
         check_connectors(definition, settings.connectors)
+        check_transactions(definition, backend)
         check_schedules(definition, backend)
         for handler in definition.handlers:
             option_kind: OptionKind = "timeout" if handler.kind == "timeout" else "step"
@@ -359,6 +361,16 @@ def check_resources(definition: Definition[Any, Any], resources: Mapping[str, ob
                 raise DefinitionError(
                     f"{function.name}() wants {name!r}: build(..., resources={{{name!r}: ...}})"
                 )
+
+
+def check_transactions(definition: Definition[Any, Any], backend: object) -> None:
+    """Raise `DefinitionError` if a step wants a transaction that the backend cannot share."""
+    for step in definition.steps:
+        if step.is_transactional and not isinstance(backend, HasTransactions):
+            raise DefinitionError(
+                f"{step.name}() wants 'connection': {type(backend).__name__} has no transactions"
+                " to share"
+            )
 
 
 def check_connectors(definition: Definition[Any, Any], sources: Mapping[str, object]) -> None:

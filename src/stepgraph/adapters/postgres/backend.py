@@ -25,6 +25,7 @@ from stepgraph.adapters.postgres.retention_store import PostgresRetentionStore
 from stepgraph.adapters.postgres.role_scheduler import PostgresRoleScheduler
 from stepgraph.adapters.postgres.schedule_store import PostgresScheduleStore
 from stepgraph.adapters.postgres.timeout_store import PostgresTimeoutStore
+from stepgraph.adapters.postgres.transactions import PostgresTransactions
 from stepgraph.adapters.postgres.verify import problems_of
 from stepgraph.adapters.postgres.work_queue import PostgresWorkQueue
 from stepgraph.ports.capabilities import Capabilities
@@ -51,7 +52,7 @@ class Postgres:
         `pool` are acquired for as long as the backend is open, and the pool stays the caller's.
         """
         server = PostgresServer(dsn, pool, schema)
-        capabilities = Capabilities(durability="durable", is_shared=True)
+        capabilities = Capabilities(durability="durable", is_shared=True, has_transactions=True)
         self._server = server
         self.record_store = PostgresRecordStore(server, capabilities)
         self.work_queue = PostgresWorkQueue(server)
@@ -63,6 +64,7 @@ class Postgres:
         self.definition_store = PostgresDefinitionStore(server)
         self.schedule_store = PostgresScheduleStore(server)
         self.hints = PostgresHints(server)
+        self.transactions = PostgresTransactions(server)
         self.event_streamer = PostgresEventStreamer(server, capabilities)
         self.timeout_store = PostgresTimeoutStore(server, capabilities)
         self.role_scheduler = PostgresRoleScheduler(server, capabilities)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
 
-from stepgraph.adapters.postgres.connection import Seat
 from stepgraph.adapters.postgres.rows import (
     change_row,
     columns_of,
@@ -35,14 +34,16 @@ from stepgraph.model.write import (
     Write,
 )
 
+Fetch: TypeAlias = Callable[..., Awaitable[list[Any]]]
+
 
 async def commit_batch(
-    seat: Seat, writes: Sequence[Write], finished: Sequence[QueueKey]
+    fetch: Fetch, writes: Sequence[Write], finished: Sequence[QueueKey]
 ) -> list[Result]:
     """Apply a call's writes, all creates or all changes, sorted so that no two calls deadlock."""
     is_creating = bool(writes) and writes[0].expected_version == 0
     statement = CREATE if is_creating else CHANGE
-    losers = await seat.fetch(statement, *arguments(writes, finished, is_creating=is_creating))
+    losers = await fetch(statement, *arguments(writes, finished, is_creating=is_creating))
     results: list[Result] = [COMMITTED] * len(writes)
     if losers:
         places = {write.record.run_id: place for place, write in enumerate(writes)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -16,6 +17,7 @@ from stepgraph.errors import DefinitionError, UnavailableError
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 
+LENT_CONNECTIONS = 4
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 30.0
 _SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,47}")
@@ -112,6 +114,8 @@ class PostgresServer:
         self.reads = Seat(self, "5s", is_commit=False)
         self.moves = Seat(self, "5s", is_commit=False)
         self.lists = Seat(self, "5s", is_commit=False)
+        self._lent: asyncpg.Pool[Any] | None = self._pool
+        self._turns = asyncio.Semaphore(LENT_CONNECTIONS)
 
     @property
     def is_open(self) -> bool:
@@ -131,6 +135,9 @@ class PostgresServer:
         self._opened_by = 0
         for seat in (self.creates, self.changes, self.reads, self.moves, self.lists):
             await seat.close()
+        lent, self._lent = self._lent, None
+        if lent is not None and lent is not self._pool:
+            await lent.close()
 
     async def connect(self, *, lock_timeout: str = "5s") -> Connection:
         """Return a connection with our settings. Raises `UnavailableError`."""
@@ -146,17 +153,45 @@ class PostgresServer:
             raise
         return connection
 
+    @asynccontextmanager
+    async def lend(self) -> AsyncGenerator[Connection]:
+        """Lend one of four connections to user code, as the user has set it up.
+
+        The engine needs none of these, so user code that holds them all stops nobody.
+        """
+        if not self.is_open:
+            raise UnavailableError(f"{self.name} is closed")
+        async with self._turns:
+            with self._reaching():
+                if self._lent is None:
+                    self._lent = asyncpg.create_pool(
+                        self._dsn, min_size=0, max_size=LENT_CONNECTIONS
+                    )
+                    await self._lent
+                pool = self._lent
+                connection = await pool.acquire(timeout=_CONNECT_SECONDS)
+            try:
+                yield connection
+            finally:
+                with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await pool.release(connection, timeout=_CONNECT_SECONDS)
+
+    @contextmanager
+    def _reaching(self) -> Generator[None]:
+        try:
+            yield
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            text = str(error) or f"no answer within {_CONNECT_SECONDS:.0f} seconds"
+            raise UnavailableError(f"{self.name} cannot be reached: {text}") from error
+
     async def connect_plainly(self) -> Connection:
         """Return a connection as the server and the user have set it up."""
-        try:
+        with self._reaching():
             async with asyncio.timeout(_CONNECT_SECONDS):
                 if self._pool is not None:
                     return await self._pool.acquire()
                 connected: asyncpg.Connection[Any] = await asyncpg.connect(self._dsn)
                 return connected
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            text = str(error) or f"no answer within {_CONNECT_SECONDS:.0f} seconds"
-            raise UnavailableError(f"{self.name} cannot be reached: {text}") from error
 
     async def disconnect(self, connection: Connection) -> None:
         """Close a connection, or give it back to the pool, which resets it."""

@@ -39,6 +39,7 @@ class PostgresHints(Hints):
 
     async def listen(self, wake: Callable[[], None]) -> None:
         """Listen until cancelled; a connection that is lost is made again a second later."""
+        self._turn = asyncio.Lock()
         while True:
             try:
                 await self._listen(wake)

@@ -71,7 +71,7 @@ class PostgresRecordStore(RecordStore):
         """Write all in one statement; creates and changes have a connection each."""
         is_creating = bool(writes) and writes[0].expected_version == 0
         seat = self._server.creates if is_creating else self._server.changes
-        return await commit_batch(seat, writes, finished)
+        return await commit_batch(seat.fetch, writes, finished)
 
     async def lookup_many(self, refs: Sequence[RunRef]) -> Sequence[Record | None]:
         """Return the records now stored, in order."""

@@ -119,7 +119,11 @@ class StepHandler:
         if work.stop_reason:
             _go_on(runner)
         if write is not None:
-            self._tools.committer.submit(write, self._committed, work)
+            answer, work.answer = work.answer, None
+            if answer is None:
+                self._tools.committer.submit(write, self._committed, work)
+            else:
+                self._tools.committer.settle(write, answer, self._committed, work)
         elif not work.is_postponed:
             self._tools.inbox.release(work)
 
