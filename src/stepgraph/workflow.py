@@ -38,6 +38,7 @@ from stepgraph.errors import (
     RunNotFoundError,
     WorkflowError,
 )
+from stepgraph.model.identifier import check_run_id
 from stepgraph.model.problem import Problem
 from stepgraph.model.process_state import ProcessState
 from stepgraph.model.receipt import CallbackReceipt
@@ -230,6 +231,7 @@ class Workflow(Generic[O, S]):
 
     async def _present(self, run_id: str) -> Record:
         """Return a run as it is stored; raises `RunEndedError` for one that was pruned."""
+        check_run_id(run_id)
         try:
             return await self.runs.record(run_id)
         except RunNotFoundError as error:
