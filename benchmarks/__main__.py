@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.flow import make_order
+from benchmarks import postgres
 from benchmarks.measure import idle_cost, latencies, throughput
 from benchmarks.raw_sqlite import raw_runs_per_second
 from stepgraph.adapters.memory import Memory
@@ -70,6 +71,7 @@ def measure(repeats: int, runs: int, folder: Path) -> dict[str, float]:
             times = asyncio.run(latencies(backend, runs=500))
             note(f"{name}, idle latency p50 ms", times[len(times) // 2])
             note(f"{name}, idle latency p99 ms", times[len(times) * 99 // 100])
+    postgres.measure(repeats, runs, order, note)
     idle = asyncio.run(idle_cost(SQLite(folder / "still.db"), seconds=10))
     note("SQLite, idle process, part of a core", idle)
     return {name: statistics.median(values) for name, values in found.items()}
