@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, M
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import datetime, timedelta
 from enum import IntEnum
-from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, Generic, Self, TypeVar, final, overload
 
@@ -26,9 +25,9 @@ from stepgraph.engine.supervisor import Supervisor
 from stepgraph.engine.trigger import (
     Wish,
     chunks,
+    commit_of,
     origin_of_caller,
     run_id_of,
-    write_in,
     write_of,
 )
 from stepgraph.errors import (
@@ -111,10 +110,7 @@ class Workflow(Generic[O, S]):
         supervisor = self.opened()
         wish = Wish(foreign_id, initial, status, own_or_event_key(idempotency_key), after)
         origin = origin_of_caller()
-        instance = supervisor.instance
-        commit = instance.committer.commit
-        if connection is not None:
-            commit = partial(write_in, connection, instance.backend)
+        commit = commit_of(supervisor.instance, connection)
         if supervisor.tracing is None:
             write = write_of(supervisor, wish, origin)
             return run_id_of(write, await commit(write))

@@ -313,13 +313,14 @@ class Committer:
         (self._changes if write.expected_version else self._creates).push(pending)
         return pending
 
-    def settle(
-        self, write: Write, answer: Answer, done: Callable[[T, Write, Answer], None], about: T
-    ) -> None:
-        """Take the answer to a write that was made in a transaction of the user's."""
-        self.tell(Pending(write, done, about), answer)
+    def settle(self, pending: Pending, answer: Answer, sent_at: float) -> None:
+        """Take the answer to a write that was made in a transaction of the user's.
+
+        `sent_at` is a loop time before that committed.
+        """
+        self.tell(pending, answer)
         if type(answer) is Committed:
-            self.committed([write])
+            self.committed([pending.write], sent_at)
 
     def finish(self, keys: Sequence[QueueKey], gone: Callable[[], None] | None = None) -> None:
         """Delete queue rows whose work came to nothing, then call `gone`."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from stepgraph.ports.identity import keyed_run_id
 from stepgraph.ports.transactions import HasTransactions, Transactions
 
 if TYPE_CHECKING:  # the supervisor's schedules trigger
+    from stepgraph.engine.instance import Instance
     from stepgraph.engine.supervisor import Supervisor
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -100,7 +101,16 @@ def transactions_of(backend: object) -> Transactions:
     return backend.transactions
 
 
-async def write_in(connection: object, backend: object, write: Write) -> Result:
+def commit_of(
+    instance: Instance, connection: object | None
+) -> Callable[[Write], Coroutine[Any, Any, Result]]:
+    """Return what makes a create: the committer, or the open transaction of `connection`."""
+    if connection is None:
+        return instance.committer.commit
+    return partial(_write_in, connection, instance.backend)
+
+
+async def _write_in(connection: object, backend: object, write: Write) -> Result:
     """Make a create in the transaction that is open on the user's connection."""
     try:
         result = await transactions_of(backend).write(connection, write)

@@ -75,6 +75,7 @@ class PostgresTransactions(Transactions):
 
         with translated(self._server.name):
             path = (await fetch(_ENTER, self._server.schema))[0][0]
+            result: Result = BUSY
             for _ in range(_TRIES):
                 (result,) = await commit_batch(fetch, [write], ())
                 if result is not BUSY:

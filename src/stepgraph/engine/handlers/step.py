@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from stepgraph.engine.commit import Answer, Committer
+from stepgraph.engine.commit import Answer, Committer, Pending
 from stepgraph.engine.inbox import Inbox
 from stepgraph.engine.runners import Runner, Runners
 from stepgraph.engine.tasks import Tasks
@@ -123,7 +123,8 @@ class StepHandler:
             if answer is None:
                 self._tools.committer.submit(write, self._committed, work)
             else:
-                self._tools.committer.settle(write, answer, self._committed, work)
+                pending = Pending(write, self._committed, work)
+                self._tools.committer.settle(pending, answer, work.started_at)
         elif not work.is_postponed:
             self._tools.inbox.release(work)
 
