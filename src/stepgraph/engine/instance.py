@@ -71,14 +71,14 @@ class Instance:
     async def open(self) -> None:
         """Open the backend and start what serves every workflow."""
         await self.open_backend(self.backend)
-        if self.backend.hints is not None:
-            self.tasks.start(self.backend.hints.listen(self.reader.wake_all), "listen for hints")
         self.committer.start(self.tasks)
         self.tasks.start(self.reader.fetch(), "fetch queue rows")
         self.tasks.start(self.reader.pulse(), "pulse")
         self.tasks.start(self.awaiting.run(), "look up awaited runs")
         if self.counter is not None:
             self.tasks.start(self.counter.run(), "count the queue")
+        if self.backend.hints is not None:
+            self.tasks.start(self.backend.hints.listen(self.reader.wake_all), "listen for hints")
 
     async def open_backend(self, backend: Backend) -> None:
         """Open a backend once."""
