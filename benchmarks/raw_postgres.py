@@ -92,9 +92,9 @@ def _plain(writes) -> list[tuple]:
     done = [(w.record.run_id, *key) for w in writes for key in w.finished]
     queued = [(w.record.run_id, *queue_row(row)) for w in writes for row in w.enqueue]
     if writes[0].expected_version == 0:
-        first = (_CREATE, *columns_of([create_row(w.record) for w in writes], CREATE_WIDTH))
+        first = (_CREATE, *columns_of([create_row(w) for w in writes], CREATE_WIDTH))
     else:
-        rows = [change_row(w.record, w.expected_version, None) for w in writes]
+        rows = [change_row(w) for w in writes]
         first = (_CHANGE, *columns_of(rows, CHANGE_WIDTH))
     return [
         first,

@@ -6,6 +6,7 @@ from stepgraph.adapters.postgres import Postgres
 from stepgraph.testing.conformance import (
     BacklogSuite,
     CensusSuite,
+    ChildStoreSuite,
     DefinitionStoreSuite,
     EventStreamerSuite,
     RecordStoreSuite,
@@ -27,6 +28,7 @@ class TestPostgres(
     DefinitionStoreSuite,
     CensusSuite,
     ScheduleStoreSuite,
+    ChildStoreSuite,
     BacklogSuite,
     RetentionSuite,
 ):

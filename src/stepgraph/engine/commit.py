@@ -314,10 +314,7 @@ class Committer:
         return pending
 
     def settle(self, pending: Pending, answer: Answer, sent_at: float) -> None:
-        """Take the answer to a write that was made in a transaction of the user's.
-
-        `sent_at` is a loop time before that committed.
-        """
+        """Take the answer to a write made in a user's transaction, which `sent_at` came before."""
         self.tell(pending, answer)
         if type(answer) is Committed:
             self.committed([pending.write], sent_at)

@@ -8,6 +8,7 @@ import asyncpg
 
 from stepgraph.adapters.postgres.backlog import PostgresBacklog
 from stepgraph.adapters.postgres.census import PostgresCensus
+from stepgraph.adapters.postgres.child_store import PostgresChildStore
 from stepgraph.adapters.postgres.connection import PostgresServer
 from stepgraph.adapters.postgres.definition_store import PostgresDefinitionStore
 from stepgraph.adapters.postgres.event_streamer import PostgresEventStreamer
@@ -59,6 +60,7 @@ class Postgres:
         self.backlog = PostgresBacklog(server)
         self.history_store = PostgresHistoryStore(server)
         self.retention_store = PostgresRetentionStore(server)
+        self.child_store = PostgresChildStore(server)
         self.lost_runs = PostgresLostRuns(server)
         self.census = PostgresCensus(server)
         self.definition_store = PostgresDefinitionStore(server)

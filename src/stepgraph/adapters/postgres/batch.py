@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from stepgraph.adapters.postgres.rows import (
     change_row,
+    child_row,
     columns_of,
     create_row,
     history_row,
@@ -16,12 +17,16 @@ from stepgraph.adapters.postgres.rows import (
 from stepgraph.adapters.postgres.statement import (
     CHANGE,
     CHANGE_WIDTH,
+    CHANGE_WITH_CHILDREN,
+    CHILD_WIDTH,
     CREATE,
     CREATE_WIDTH,
+    CREATE_WITH_CHILDREN,
     HISTORY_WIDTH,
     KEY_WIDTH,
     NAME_WIDTH,
     QUEUE_WIDTH,
+    TAKE_WIDTH,
 )
 from stepgraph.model.queue import QueueKey
 from stepgraph.model.write import (
@@ -42,8 +47,13 @@ async def commit_batch(
 ) -> list[Result]:
     """Apply a call's writes, all creates or all changes, sorted so that no two calls deadlock."""
     is_creating = bool(writes) and writes[0].expected_version == 0
-    statement = CREATE if is_creating else CHANGE
-    losers = await fetch(statement, *arguments(writes, finished, is_creating=is_creating))
+    values = arguments(writes, finished, is_creating=is_creating)
+    if any(write.children or write.takes_children for write in writes):
+        statement = CREATE_WITH_CHILDREN if is_creating else CHANGE_WITH_CHILDREN
+        values += _children(writes)
+    else:
+        statement = CREATE if is_creating else CHANGE
+    losers = await fetch(statement, *values)
     results: list[Result] = [COMMITTED] * len(writes)
     if losers:
         places = {write.record.run_id: place for place, write in enumerate(writes)}
@@ -59,11 +69,10 @@ def arguments(
     """Return the arrays of a commit statement, in its order."""
     if is_creating:
         ordered = sorted(writes, key=lambda w: (w.record.workflow, w.record.foreign_id))
-        given = columns_of([create_row(w.record) for w in ordered], CREATE_WIDTH)
+        given = columns_of([create_row(w) for w in ordered], CREATE_WIDTH)
     else:
         ordered = sorted(writes, key=lambda w: w.record.run_id)
-        rows = [change_row(w.record, w.expected_version, w.expected_attempt) for w in ordered]
-        given = columns_of(rows, CHANGE_WIDTH)
+        given = columns_of([change_row(w) for w in ordered], CHANGE_WIDTH)
     names = [
         (w.record.run_id, u.scope, u.key, u.body, w.record.workflow, w.record.updated_at)
         for w in ordered
@@ -80,6 +89,13 @@ def arguments(
         *columns_of(done, KEY_WIDTH),
         *columns_of(queued, QUEUE_WIDTH),
     ]
+
+
+def _children(writes: Sequence[Write]) -> list[Any]:
+    """Return the arrays of the children that joins take, and of those that begin."""
+    takes = sorted((w.record.run_id, w.record.version) for w in writes if w.takes_children)
+    children = [(w.record.run_id, *child_row(child)) for w in writes for child in w.children]
+    return [*columns_of(takes, TAKE_WIDTH), *columns_of(children, CHILD_WIDTH)]
 
 
 def _lost(write: Write, row: Sequence[Any]) -> Result:

@@ -12,6 +12,8 @@ from stepgraph.errors import OutcomeUnknownError, RefusedError, UnavailableError
 # The classes of SQLSTATE by which the server says that it did nothing, and would not do it either
 # if it were asked again: data, cardinality, integrity, rollback, names and rights, limits, locks.
 _REFUSED = ("0A", "21", "22", "23", "40", "42", "54", "55")
+# Those of them that met others: a commit is taken apart and repeated above, the rest only waits.
+_PASSING = ("40", "55")
 # Those by which it says that it did nothing because it could not: resources, cancelled, read-only.
 _NOTHING_DONE = ("53", "57014", "25006")
 
@@ -37,7 +39,7 @@ def translated(server: str, *, is_commit: bool = False) -> Generator[None]:
 def _error_of(error: asyncpg.PostgresError, text: str, *, is_commit: bool) -> WorkflowError:
     """Return our error; the driver raises some of the server's kinds by itself, without a code."""
     state = error.sqlstate or ""
-    if state.startswith(_REFUSED):
+    if state.startswith(_REFUSED) and (is_commit or not state.startswith(_PASSING)):
         return RefusedError(text)
     if is_commit and not state.startswith(_NOTHING_DONE):
         return OutcomeUnknownError(text)

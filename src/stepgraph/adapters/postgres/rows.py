@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
+from stepgraph.model.child_row import ChildRow
 from stepgraph.model.history import Failure, HistoryRow
 from stepgraph.model.queue import QueueRow
 from stepgraph.model.record import Meta, Parent, Record
+from stepgraph.model.write import Write
 
 _NO_META = Meta()
 _NO_FAILURE = (None, None, None, None)
@@ -42,26 +44,26 @@ def columns_of(rows: Sequence[tuple[Any, ...]], width: int) -> list[Any]:
     return list(zip(*rows, strict=True))
 
 
-def create_row(r: Record) -> tuple[Any, ...]:
+def create_row(w: Write) -> tuple[Any, ...]:
     """Return the columns of a new run."""
-    meta = r.meta
+    r, meta = w.record, w.record.meta
     return (
         r.run_id, r.workflow, r.foreign_id, r.status, r.run_state, r.version, r.attempt,
         r.progress_version, r.entered_version, r.entered_at, r.created_at, r.updated_at, r.due_at,
-        r.next, r.write_id, _visited_text(r.visited), meta.reason, meta.failure_type,
+        r.next, w.write_id, _visited_text(r.visited), meta.reason, meta.failure_type,
         meta.failure_text, meta.trace_origin, meta.trace_parent, _parent_text(meta.parent),
         r.object, r.is_keyed, r.is_announced, r.format, 1 <= r.run_state <= 3,
     )  # fmt: skip
 
 
-def change_row(r: Record, expected_version: int, expected_attempt: int | None) -> tuple[Any, ...]:
+def change_row(w: Write) -> tuple[Any, ...]:
     """Return what a change compares, then the columns that it sets."""
-    meta = r.meta
+    r, meta = w.record, w.record.meta
     return (
-        r.run_id, expected_version, expected_attempt, r.status, r.run_state, r.version, r.attempt,
-        r.progress_version, r.entered_version, r.entered_at, r.updated_at, r.due_at, r.next,
-        r.write_id, _visited_text(r.visited), meta.reason, meta.failure_type, meta.failure_text,
-        r.object, r.is_announced, r.format, 1 <= r.run_state <= 3,
+        r.run_id, w.expected_version, w.expected_attempt, r.status, r.run_state, r.version,
+        r.attempt, r.progress_version, r.entered_version, r.entered_at, r.updated_at, r.due_at,
+        r.next, w.write_id, _visited_text(r.visited), meta.reason, meta.failure_type,
+        meta.failure_text, r.object, r.is_announced, r.format, 1 <= r.run_state <= 3,
     )  # fmt: skip
 
 
@@ -109,4 +111,12 @@ def queue_row(q: QueueRow) -> tuple[Any, ...]:
     return (
         q.consumer, q.slot, q.due_at, q.id, q.workflow, q.foreign_id, q.run_id, q.version,
         q.attempt, q.body,
+    )  # fmt: skip
+
+
+def child_row(c: ChildRow) -> tuple[Any, ...]:
+    """Return the columns of a child."""
+    return (
+        c.run_id, c.parent_run_id, c.progress_version, c.number, c.workflow, c.foreign_id, c.status,
+        c.is_cancelled_with_parent, c.run_state, c.is_open, c.in_use_by, c.taken_version,
     )  # fmt: skip

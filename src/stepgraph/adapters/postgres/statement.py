@@ -29,6 +29,10 @@ HISTORY_COLUMNS = (
     " traceback, next_at"
 )
 QUEUE_COLUMNS = "consumer, slot, due_at, id, workflow, foreign_id, run_id, version, attempt, body"
+CHILD_COLUMNS = (
+    "run_id, parent_run_id, progress_version, number, workflow, foreign_id, status,"
+    " is_cancelled_with_parent, run_state, is_open, in_use_by, taken_version"
+)
 _CHANGED = (
     "status, run_state, version, attempt, progress_version, entered_version, entered_at,"
     " updated_at, due_at, next, write_id, visited, reason, failure_type, failure_text, object,"
@@ -40,12 +44,16 @@ _HISTORY_TYPES = "tiibiiitiiittttbttti"
 _QUEUE_TYPES = "tiitt" + "ttiib"
 _KEY_TYPES = "tiit"
 _NAME_TYPES = "ttbti"
+_TAKE_TYPES = "ti"
+_CHILD_TYPES = "ttiittioioti"
 CREATE_WIDTH = len(_CREATE_TYPES)
 CHANGE_WIDTH = len(_CHANGE_TYPES)
 HISTORY_WIDTH = len(_HISTORY_TYPES)
 QUEUE_WIDTH = 1 + len(_QUEUE_TYPES)  # the run whose write a row belongs to comes first
 KEY_WIDTH = 1 + len(_KEY_TYPES)
 NAME_WIDTH = 1 + len(_NAME_TYPES)
+TAKE_WIDTH = len(_TAKE_TYPES)
+CHILD_WIDTH = 1 + len(_CHILD_TYPES)
 
 REPLACE = (
     " on conflict (consumer, slot, due_at, id) do update set workflow = excluded.workflow,"
@@ -60,7 +68,21 @@ def unnest(types: str, numbers: count[int] | None = None) -> str:
     return "unnest(" + ", ".join([f"${next(following)}::{_TYPES[t]}" for t in types]) + ")"
 
 
-def _around(types: str, columns: str, middle: str, losers: str) -> str:
+def _children(numbers: count[int]) -> str:
+    """Return what marks the children that runs had as given to a join, and starts others."""
+    return (
+        ", given_away as (update child set taken_version = taking.version from "
+        + unnest(_TAKE_TYPES, numbers) + " as taking (run_id, version)"
+        " where child.parent_run_id = taking.run_id and child.taken_version = 0"
+        " and (taking.run_id in (select run_id from won)) is true),"
+        " started as (insert into child (" + CHILD_COLUMNS + ") select " + CHILD_COLUMNS
+        + " from " + unnest("t" + _CHILD_TYPES, numbers) + " as child (writer, "
+        + CHILD_COLUMNS + ") where (writer in (select run_id from won)) is true"
+        " on conflict do nothing) "
+    )  # fmt: skip
+
+
+def _around(types: str, columns: str, middle: str, losers: str, *, has_children: bool) -> str:
     """Return a commit statement; `middle` makes `won` of `given`, `losers` reads the others."""
     numbers = count(1)
     return (
@@ -89,6 +111,7 @@ def _around(types: str, columns: str, middle: str, losers: str) -> str:
         " queued as (insert into queue (" + QUEUE_COLUMNS + ") select " + QUEUE_COLUMNS
         + " from " + unnest("t" + _QUEUE_TYPES, numbers) + " as following (writer, "
         + QUEUE_COLUMNS + ") where (writer in (select run_id from won)) is true" + REPLACE + ") "
+        + (_children(numbers) if has_children else "")
         + losers
     )  # fmt: skip
 
@@ -109,7 +132,7 @@ _STORED = (
 )
 _NOT_WON = " where (given.run_id in (select run_id from won)) is not true"
 
-CREATE = _around(
+_CREATE = (
     _CREATE_TYPES,
     RECORD_COLUMNS + ", is_open",
     " buried as materialized (select given.run_id from given cross join lateral"
@@ -130,7 +153,7 @@ CREATE = _around(
 )
 # The column list of the rows that a change locks: what it compares, and what it sets.
 _GIVEN = "run_id, expected_version, expected_attempt, " + _CHANGED
-CHANGE = _around(
+_CHANGE = (
     _CHANGE_TYPES,
     _GIVEN,
     " locked as materialized (select given.*, free.place from given cross join lateral"
@@ -145,3 +168,8 @@ CHANGE = _around(
     + " from locked where run.ctid = locked.place returning run.run_id),",
     _LOSERS + "false, null, " + _of("run", RECORD_COLUMNS) + _STORED + _NOT_WON,
 )
+CREATE = _around(*_CREATE, has_children=False)
+CHANGE = _around(*_CHANGE, has_children=False)
+# Most calls have no children, and are spared the empty arrays.
+CREATE_WITH_CHILDREN = _around(*_CREATE, has_children=True)
+CHANGE_WITH_CHILDREN = _around(*_CHANGE, has_children=True)

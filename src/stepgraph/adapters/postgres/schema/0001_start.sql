@@ -163,6 +163,24 @@ create table definition (
     primary key (workflow, fingerprint)
 );
 
+-- `run_state` 0 says that a child never began, `taken_version` 0 that no join had it.
+create table child (
+    progress_version integer not null,
+    number integer not null,
+    status integer not null,
+    taken_version integer not null,
+    run_state smallint not null,
+    is_cancelled_with_parent boolean not null,
+    is_open boolean not null,
+    run_id text collate "C" not null primary key,
+    parent_run_id text collate "C" not null,
+    workflow text collate "C" not null,
+    foreign_id text collate "C" not null,
+    in_use_by text collate "C" not null
+);
+create index child_order on child (parent_run_id, progress_version, number, run_id);
+create index child_waiting on child (parent_run_id, taken_version, is_open);
+
 -- Leases go by the server's clock alone.
 create table instance (
     joined_at timestamptz not null,
