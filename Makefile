@@ -15,7 +15,7 @@ SEEDS ?= 0:5000
 demo: .venv/stamp
 	$(BIN)/python -m examples.orders
 
-# No server is needed yet: SQLite comes with Python. REQUIRE=all fails on one that cannot be had.
+# Servers are installed where that is possible, started, and stopped. REQUIRE=all fails on one that cannot be had.
 test: .venv/stamp
 	STEPGRAPH_REQUIRE=$(REQUIRE) $(BIN)/python -m pytest -q $(TESTS)
 

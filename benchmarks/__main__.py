@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.flow import make_order
+from benchmarks import postgres
 from benchmarks.measure import idle_cost, latencies, neighbours, throughput
 from benchmarks.raw_sqlite import raw_runs_per_second
 from stepgraph.adapters.memory import Memory
@@ -80,6 +81,7 @@ def measure(repeats: int, runs: int, folder: Path) -> dict[str, float]:
         note("SQLite, p99 ms of 1,000 runs", without)
         note("SQLite, p99 ms of 1,000 runs beside a poison run", beside)
         note("SQLite, p99 beside a poison run to p99 without", beside / without)
+    postgres.measure(repeats, runs, order, note)
     idle = asyncio.run(idle_cost(SQLite(folder / "still.db"), seconds=10))
     note("SQLite, idle process, part of a core", idle)
     return {name: statistics.median(values) for name, values in found.items()}

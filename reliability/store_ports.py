@@ -182,14 +182,14 @@ class SimHints:
         self._network = network
         self._node = ""
 
-    def listen(self, wake: Callable[[], None]) -> None:
+    async def listen(self, wake: Callable[[], None]) -> None:
         self._node = NODE.get()
         self._server.listeners[self._node] = wake
 
     def stop(self) -> None:
         self._server.listeners.pop(self._node, None)
 
-    def tell(self) -> None:
+    async def tell(self) -> None:
         world = self._server.world
         sender = NODE.get()
         for node, wake in list(self._server.listeners.items()):

@@ -7,6 +7,13 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Any, Generic, Literal, TypeVar, Unpack, final
 
+from stepgraph.build_checks import (
+    check_connectors,
+    check_graph,
+    check_resources,
+    check_schedules,
+    check_transactions,
+)
 from stepgraph.declarations import Declarations
 from stepgraph.decorators import (
     CallbackDecorator,
@@ -270,23 +277,17 @@ class Builder(Generic[O, S]):
         handlers = self._declared.handlers
         if not handlers:
             raise DefinitionError(f"{self.name!r} has no step: declare one with @{self.name}.step")
-        graph = StatusGraph.of(
-            (handler.status.value, destination.value)
-            for handler in handlers
-            for destination in handler.destinations
-        )
-        if not graph.edges:
-            raise DefinitionError(
-                f"nothing in {self.name!r} leads to another status: name a destination in a"
-                " function's return annotation, or in to="
-            )
         return Definition(
             name=self.name,
             object_type=self._object_type,
             status_type=self._status_type,
             codec=self._codec,
             handlers=tuple(handlers),
-            graph=graph,
+            graph=StatusGraph.of(
+                (handler.status.value, destination.value)
+                for handler in handlers
+                for destination in handler.destinations
+            ),
             hooks=tuple(self._declared.hooks),
             connectors=tuple(self._declared.connectors),
             schedules=tuple(self._declared.schedules),
@@ -318,6 +319,7 @@ class Builder(Generic[O, S]):
         `DefinitionError` for what cannot work and `TypeError` for an unknown option.
         """
         definition = self.definition()
+        check_graph(definition)
         kind = type(backend).__name__
         if getattr(backend, "record_store", None) is None:
             raise DefinitionError(
@@ -337,6 +339,7 @@ class Builder(Generic[O, S]):
         if isinstance(settings.resources, Mapping):
             check_resources(definition, settings.resources)
         check_connectors(definition, settings.connectors)
+        check_transactions(definition, backend)
         check_schedules(definition, backend)
         for handler in definition.handlers:
             option_kind: OptionKind = "timeout" if handler.kind == "timeout" else "step"
@@ -355,37 +358,3 @@ class Builder(Generic[O, S]):
                 defaults=dict(options),
             ),
         )
-
-
-def check_resources(definition: Definition[Any, Any], resources: Mapping[str, object]) -> None:
-    """Raise `DefinitionError` if a function asks for a resource that is not there."""
-    for function in definition.functions:
-        for name in function.resource_names:
-            if name not in resources and name not in function.optional_names:
-                raise DefinitionError(
-                    f"{function.name}() wants {name!r}: build(..., resources={{{name!r}: ...}})"
-                )
-
-
-def check_connectors(definition: Definition[Any, Any], sources: Mapping[str, object]) -> None:
-    """Raise `DefinitionError` if a connector has no source, or a source no connector."""
-    declared = {connector.name for connector in definition.connectors}
-    for name in sorted(declared - set(sources)):
-        raise DefinitionError(
-            f"the connector {name!r} has no source: build(..., connectors={{{name!r}: ...}})"
-        )
-    for name in sorted(set(sources) - declared):
-        raise DefinitionError(f"there is no connector {name!r}: declare it with @...connector")
-
-
-def check_schedules(definition: Definition[Any, Any], backend: object) -> None:
-    """Raise `DefinitionError` if a schedule can be kept nowhere, or starts where no run can."""
-    if definition.schedules and getattr(backend, "schedule_store", None) is None:
-        raise DefinitionError(f"{type(backend).__name__} has no schedule_store for the schedules")
-    possible = frozenset(definition.graph.statuses) - frozenset(definition.graph.ends)
-    for schedule in definition.schedules:
-        if schedule.status is not None and schedule.status.value not in possible:
-            raise DefinitionError(
-                f"the schedule {schedule.name!r} starts in {schedule.status.name}:"
-                " nothing leads out of it"
-            )

@@ -29,6 +29,10 @@ _WORDS = {
 _DAY = timedelta(days=1)
 
 
+# The one keyword-only parameter that the engine fills: the name is reserved.
+_CONNECTION = "connection"
+
+
 class FunctionFields(TypedDict):
     """The fields of a `Function`."""
 
@@ -39,6 +43,7 @@ class FunctionFields(TypedDict):
     optional_names: frozenset[str]
     options: Mapping[str, Any]
     description: str
+    is_transactional: bool
 
 
 def read_function(
@@ -61,10 +66,11 @@ def read_function(
         name=name if name is not None else own_name,
         function=function,
         is_async=is_async(function),
-        resource_names=names,
+        resource_names=tuple(n for n in names if n != _CONNECTION),
         optional_names=optional,
         options=dict(options),
         description=documentation.partition("\n")[0],
+        is_transactional=_CONNECTION in names,
     )
 
 
@@ -83,10 +89,11 @@ def _resource_names(
             f" takes ({', '.join(words)}); put a bare * before what your resources fill"
         )
     own = [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
-    if any(parameter.name == "connection" for parameter in own):
+    wants_connection = any(parameter.name == _CONNECTION for parameter in own)
+    if wants_connection and (kind != "step" or not is_async(function)):
         raise DefinitionError(
-            f"{name}() wants 'connection', the transaction of its commit:"
-            " no backend of this release shares one"
+            f"{name}() wants 'connection', the transaction of its commit: only steps that are"
+            " coroutines get one"
         )
     optional = frozenset(p.name for p in own if p.default is not p.empty)
     return tuple(parameter.name for parameter in own), optional

@@ -32,7 +32,8 @@ HandlerKind: TypeAlias = Literal["step", "callback", "timeout", "join"]
 class Function:
     """One of the user's functions: how it is called, and what it asks for.
 
-    `name` is durable: it names the function's work in the store.
+    `name` is durable: it names the function's work in the store. `is_transactional` says that it
+    asks for the connection of its commit.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Function:
     optional_names: frozenset[str]
     options: Mapping[str, Any]
     description: str
+    is_transactional: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,14 @@ from stepgraph.engine.commit import Answer
 from stepgraph.engine.event_key import own_or_event_key
 from stepgraph.engine.snapshot import snapshot_of
 from stepgraph.engine.supervisor import Supervisor
-from stepgraph.engine.trigger import Wish, chunks, origin_of_caller, run_id_of, write_of
+from stepgraph.engine.trigger import (
+    Wish,
+    chunks,
+    commit_of,
+    origin_of_caller,
+    run_id_of,
+    write_of,
+)
 from stepgraph.errors import (
     DeadlineError,
     NotOpenError,
@@ -30,6 +37,7 @@ from stepgraph.errors import (
     RunNotFoundError,
     WorkflowError,
 )
+from stepgraph.model.identifier import check_run_id
 from stepgraph.model.problem import Problem
 from stepgraph.model.process_state import ProcessState
 from stepgraph.model.receipt import CallbackReceipt
@@ -86,13 +94,15 @@ class Workflow(Generic[O, S]):
         status: S | None = None,
         idempotency_key: str | None = None,
         after: timedelta | datetime | None = None,
+        connection: object | None = None,
     ) -> str:
         """Start a run and return its id.
 
         When it returns, the run is stored and will go on by itself. `status` is where it starts
         (the first starting status if None), `after` when (a delay, or an aware datetime). All
         calls with one `idempotency_key` start one run at most within `key_retention` after it
-        ended, and return its id, also after it was pruned.
+        ended, and return its id, also after it was pruned. With a `connection` of the store's
+        driver in an open transaction the run is stored when that commits, if it does.
 
         Raises `InputError` before anything is written, `RunInProgressError` if the foreign id has
         an open run, `OutcomeUnknownError` if the store did not answer: repeat with the same key.
@@ -100,13 +110,13 @@ class Workflow(Generic[O, S]):
         supervisor = self.opened()
         wish = Wish(foreign_id, initial, status, own_or_event_key(idempotency_key), after)
         origin = origin_of_caller()
-        committer = supervisor.instance.committer
+        commit = commit_of(supervisor.instance, connection)
         if supervisor.tracing is None:
             write = write_of(supervisor, wish, origin)
-            return run_id_of(write, await committer.commit(write))
+            return run_id_of(write, await commit(write))
         with supervisor.tracing.span(TracedCall("trigger", self.name, self.name)) as ending:
             write = write_of(supervisor, wish, origin)
-            ending.run_id = run_id_of(write, await committer.commit(write))
+            ending.run_id = run_id_of(write, await commit(write))
             return ending.run_id
 
     async def trigger_many(
@@ -217,6 +227,7 @@ class Workflow(Generic[O, S]):
 
     async def _present(self, run_id: str) -> Record:
         """Return a run as it is stored; raises `RunEndedError` for one that was pruned."""
+        check_run_id(run_id)
         try:
             return await self.runs.record(run_id)
         except RunNotFoundError as error:

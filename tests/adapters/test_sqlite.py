@@ -146,10 +146,10 @@ async def test_hints_wake_the_other_process(tmp_path, opened):
     other = SQLite(tmp_path / "runs.db")
     await other.open()
     woken = asyncio.Event()
-    opened.hints.listen(lambda: None)
-    other.hints.listen(woken.set)
+    await opened.hints.listen(lambda: None)
+    await other.hints.listen(woken.set)
 
-    opened.hints.tell()
+    await opened.hints.tell()
 
     await asyncio.wait_for(woken.wait(), 10)
     await other.close()

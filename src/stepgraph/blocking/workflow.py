@@ -48,20 +48,27 @@ class BlockingWorkflow(Generic[O, S]):
         status: S | None = None,
         idempotency_key: str | None = None,
         after: timedelta | datetime | None = None,
+        connection: object | None = None,
     ) -> str:
         """Start a run and return its id.
 
         When it returns, the run is stored and will go on by itself. `status` is where it starts
         (the first starting status if None), `after` when (a delay, or an aware datetime). All
         calls with one `idempotency_key` start one run at most within `key_retention` after it
-        ended, and return its id, also after it was pruned.
+        ended, and return its id, also after it was pruned. With a `connection` of the store's
+        driver in an open transaction the run is stored when that commits, if it does.
 
         Raises `InputError` before anything is written, `RunInProgressError` if the foreign id has
         an open run, `OutcomeUnknownError` if the store did not answer: repeat with the same key.
         """
         return self._bridge.call(
             lambda workflow: workflow.trigger(
-                foreign_id, initial, status=status, idempotency_key=idempotency_key, after=after
+                foreign_id,
+                initial,
+                status=status,
+                idempotency_key=idempotency_key,
+                after=after,
+                connection=connection,
             )
         )
 

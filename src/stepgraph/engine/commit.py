@@ -313,6 +313,12 @@ class Committer:
         (self._changes if write.expected_version else self._creates).push(pending)
         return pending
 
+    def settle(self, pending: Pending, answer: Answer, sent_at: float) -> None:
+        """Take the answer to a write made in a user's transaction, which `sent_at` came before."""
+        self.tell(pending, answer)
+        if type(answer) is Committed:
+            self.committed([pending.write], sent_at)
+
     def finish(self, keys: Sequence[QueueKey], gone: Callable[[], None] | None = None) -> None:
         """Delete queue rows whose work came to nothing, then call `gone`."""
         self._changes.finish(keys, gone)

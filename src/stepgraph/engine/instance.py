@@ -71,14 +71,14 @@ class Instance:
     async def open(self) -> None:
         """Open the backend and start what serves every workflow."""
         await self.open_backend(self.backend)
-        if self.backend.hints is not None:
-            self.backend.hints.listen(self.reader.wake_all)
         self.committer.start(self.tasks)
         self.tasks.start(self.reader.fetch(), "fetch queue rows")
         self.tasks.start(self.reader.pulse(), "pulse")
         self.tasks.start(self.awaiting.run(), "look up awaited runs")
         if self.counter is not None:
             self.tasks.start(self.counter.run(), "count the queue")
+        if self.backend.hints is not None:
+            self.tasks.start(self.backend.hints.listen(self.reader.wake_all), "listen for hints")
 
     async def open_backend(self, backend: Backend) -> None:
         """Open a backend once."""
@@ -113,6 +113,8 @@ class Instance:
                 await self.committer.drained()
         except TimeoutError:
             self.log.warning("the store has not answered every commit at the end")
+        if self._hint_timer is not None:
+            self._hint_timer.cancel()
         await self.tasks.close()
         await self._disconnect()
 
@@ -120,8 +122,6 @@ class Instance:
         for membership in self._memberships.values():
             await membership.close()
         self.threads.close()
-        if self._hint_timer is not None:
-            self._hint_timer.cancel()
         for backend in reversed(self._backends):
             await backend.close()
 
@@ -190,7 +190,7 @@ class Instance:
     def _hint(self) -> None:
         self._hint_timer = None
         if self.backend.hints is not None:
-            self.backend.hints.tell()
+            self.tasks.start(self.backend.hints.tell(), "hint")
 
 
 class _Opened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -29,7 +30,9 @@ from stepgraph.engine.row_plan import RowPlan
 from stepgraph.engine.tasks import Tasks
 from stepgraph.engine.timetable import Timetable
 from stepgraph.engine.tracing import Tracing, traced
+from stepgraph.engine.transactional import TransactionalStep
 from stepgraph.engine.transition import Transition
+from stepgraph.engine.trigger import transactions_of
 from stepgraph.engine.work import Work
 from stepgraph.errors import UnavailableError
 from stepgraph.model.instant import SECOND, to_microseconds
@@ -193,6 +196,10 @@ class Plan:
         """Return the consumer that calls a step, or a join whose children have ended."""
         definition, instance = self._definition, self._instance
         settings = resolve_step_settings(self._deployment.defaults, handler.options)
+        transactions = transactions_of(instance.backend) if handler.is_transactional else None
+        if transactions is not None:
+            concurrency = min(settings.concurrency, transactions.concurrency)
+            settings = replace(settings, concurrency=concurrency)
         consumer = self._consumer(name, process, settings, is_split=True)
         transition = self.transition(handler, settings, name)
         tools = Tools(
@@ -211,6 +218,11 @@ class Plan:
         consumer.handler = StepHandler(definition.name, transition, tools)
         if self._tracing is not None:
             consumer.handler.run = traced(self._tracing, transition, consumer.process_of)
+        if transactions is not None:
+            transition.is_passing = transactions.is_passing
+            limit = settings.time_limit.total_seconds()
+            run = consumer.handler.run
+            consumer.handler.run = TransactionalStep(run, transition.failed, transactions, limit)
         return consumer
 
     def _ended(self) -> Consumer:

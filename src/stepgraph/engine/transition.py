@@ -70,6 +70,7 @@ class Transition:
         self.call = call
         self.pause_retry: int | None = None
         self.threads: Threads | None = None
+        self.is_passing: Callable[[BaseException], bool] = _never
         self._moves = moves
         self._codec = codec
         self._clock = clock
@@ -80,8 +81,9 @@ class Transition:
         """Call a step's or join's function for `record` and return the write that it answers.
 
         None if the work was told to stop (the run moved on, the role is lost, the process stops):
-        an interruption is not an attempt. Raises `CodecError` if the object cannot be read; every
-        other error of the function, or an answer that it may not give, is a failed attempt.
+        an interruption is not an attempt. Raises `CodecError` if the object cannot be read, and in
+        a transaction what says that it must be repeated; every other error of the function, or an
+        answer that it may not give, is a failed attempt.
         """
         run = self._open(record, self.call.work_name)
         load = self.call.children
@@ -90,10 +92,13 @@ class Transition:
         started_at = self._clock.microseconds()
         try:
             work.run = run
+            resources = self._resources
+            if work.connection is not None:
+                resources = resources | {"connection": work.connection}
             if children is not None:
                 answer = await self._join(run, children)
             elif self.call.is_async:
-                answer = await self.call.function(run, **self._resources)
+                answer = await self.call.function(run, **resources)
             else:
                 answer = await self._call_in_thread(run)
             if work.stop_reason:
@@ -108,6 +113,8 @@ class Transition:
                 return self._failed(record, work, error, started_at)
             return self._stopped(work, record, started_at)
         except (Exception, SystemExit) as error:
+            if work.connection is not None and self.is_passing(error):
+                raise
             if work.stop_reason in ("", "time limit"):
                 return self._failed(record, work, error, started_at)
             return None
@@ -244,6 +251,10 @@ class Transition:
         delay = settings.retry.delay(attempt, self._identity.draw())
         failure = _describe(error, now + to_microseconds(delay))
         return self._moves.failed(record, failure, by, work.finished)
+
+
+def _never(_: BaseException) -> bool:
+    return False
 
 
 def _describe(error: BaseException, next_at: int | None) -> Failure:

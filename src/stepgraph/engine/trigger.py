@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -15,14 +15,22 @@ from msgspec import Struct
 
 from stepgraph.engine.moves import Creation
 from stepgraph.engine.tracing import trace_parent_of
-from stepgraph.errors import InputError, RunInProgressError, WorkflowError
+from stepgraph.errors import (
+    InputError,
+    RefusedError,
+    RunInProgressError,
+    UnavailableError,
+    WorkflowError,
+)
 from stepgraph.model.identifier import check_id, shown
 from stepgraph.model.instant import due_after
 from stepgraph.model.record import Meta
-from stepgraph.model.write import Committed, Exists, InProgress, Refused, Result, Write
+from stepgraph.model.write import Busy, Committed, Exists, InProgress, Refused, Result, Write
 from stepgraph.ports.identity import keyed_run_id
+from stepgraph.ports.transactions import HasTransactions, Transactions
 
 if TYPE_CHECKING:  # the supervisor's schedules trigger
+    from stepgraph.engine.instance import Instance
     from stepgraph.engine.supervisor import Supervisor
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -84,6 +92,36 @@ def run_id_of(write: Write, result: Result) -> str:
             raise InputError(f"the store refuses the run: {result.error}") from result.error
         raise result.error
     raise WorkflowError(f"the store answered {result!r} to a create")
+
+
+def transactions_of(backend: object) -> Transactions:
+    """Return a backend's transactions, or raise `InputError`."""
+    if not isinstance(backend, HasTransactions):
+        raise InputError(f"{type(backend).__name__} has no transactions to share")
+    return backend.transactions
+
+
+def commit_of(
+    instance: Instance, connection: object | None
+) -> Callable[[Write], Coroutine[Any, Any, Result]]:
+    """Return what makes a create: the committer, or the open transaction of `connection`."""
+    if connection is None:
+        return instance.committer.commit
+    return partial(_write_in, connection, instance.backend)
+
+
+async def _write_in(connection: object, backend: object, write: Write) -> Result:
+    """Make a create in the transaction that is open on the user's connection."""
+    try:
+        result = await transactions_of(backend).write(connection, write)
+    except RefusedError as error:
+        raise InputError(f"the store refuses the run: {error}") from error
+    if isinstance(result, Busy):
+        raise UnavailableError(
+            f"{write.record.foreign_id!r} is being triggered by somebody whose transaction began"
+            " first: repeat your transaction"
+        )
+    return result
 
 
 def origin_of_caller() -> str:

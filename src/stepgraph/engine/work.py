@@ -11,6 +11,7 @@ from stepgraph.model.event import Delivery
 from stepgraph.model.queue import QueueKey, QueueRow
 from stepgraph.model.record import Record, RunRef
 from stepgraph.model.run import Run
+from stepgraph.model.write import Result
 
 
 class Source(Protocol):
@@ -28,7 +29,8 @@ class Work(Struct, eq=False):
     after it; `named` the run where there is no row. `record` is what was looked up, or committed
     together with the row, at `loaded_at` (loop time); `is_fit` says that the work is about just
     this version and attempt of it. `stop_reason` says why a running function is to be dropped:
-    "time limit", "moved", "role lost" or "stop".
+    "time limit", "moved", "role lost" or "stop". `connection` is the transaction that the function
+    asks for; `answer` is set when its write was made in that.
     """
 
     source: Source
@@ -49,6 +51,8 @@ class Work(Struct, eq=False):
     is_postponed: bool = False
     task: asyncio.Task[Any] | None = None
     run: Run[Any, Any] | None = None
+    connection: Any = None
+    answer: Result | None = None
 
     @property
     def ref(self) -> RunRef:

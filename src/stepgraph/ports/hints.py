@@ -11,11 +11,15 @@ class Hints(Protocol):
     """Wake-ups between the processes that share a record store."""
 
     @abstractmethod
-    def listen(self, wake: Callable[[], None]) -> None:
-        """Call `wake` on the running loop whenever another process may have queued work."""
+    async def listen(self, wake: Callable[[], None]) -> None:
+        """Call `wake` on the running loop whenever another process may have queued work.
+
+        Runs in a task of the engine's: may return once it hears by itself, or listen until it is
+        cancelled, which ends it before the backend is closed.
+        """
         ...
 
     @abstractmethod
-    def tell(self) -> None:
+    async def tell(self) -> None:
         """Wake the other processes, best effort; called after a commit, throttled by the caller."""
         ...

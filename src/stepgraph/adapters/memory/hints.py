@@ -15,7 +15,7 @@ class MemoryHints(Hints):
         """Work on `storage`."""
         self._storage = storage
 
-    def listen(self, wake: Callable[[], None]) -> None:
+    async def listen(self, wake: Callable[[], None]) -> None:
         """Call `wake` when a twin has queued work."""
         self._storage.listeners[id(self)] = wake
 
@@ -23,7 +23,7 @@ class MemoryHints(Hints):
         """Listen no more."""
         self._storage.listeners.pop(id(self), None)
 
-    def tell(self) -> None:
+    async def tell(self) -> None:
         """Wake the twins."""
         for listener, wake in list(self._storage.listeners.items()):
             if listener != id(self):

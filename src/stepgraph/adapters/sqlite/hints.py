@@ -34,7 +34,7 @@ class SQLiteHints(Hints):
             folder = Path(tempfile.gettempdir()) / f"stepgraph-{os.getuid()}-{name}"
         return folder
 
-    def listen(self, wake: Callable[[], None]) -> None:
+    async def listen(self, wake: Callable[[], None]) -> None:
         """Call `wake` when a peer tells of work; without sockets there are no hints, only polls."""
         own_socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         own_socket.setblocking(False)
@@ -60,7 +60,7 @@ class SQLiteHints(Hints):
                 pass
         wake()
 
-    def tell(self) -> None:
+    async def tell(self) -> None:
         """Send one byte to each peer; a full peer is awake already."""
         if self._socket is None or self._own is None:
             return

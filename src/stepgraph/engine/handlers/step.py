@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from stepgraph.engine.commit import Answer, Committer
+from stepgraph.engine.commit import Answer, Committer, Pending
 from stepgraph.engine.inbox import Inbox
 from stepgraph.engine.runners import Runner, Runners
 from stepgraph.engine.tasks import Tasks
@@ -119,7 +119,12 @@ class StepHandler:
         if work.stop_reason:
             _go_on(runner)
         if write is not None:
-            self._tools.committer.submit(write, self._committed, work)
+            answer, work.answer = work.answer, None
+            if answer is None:
+                self._tools.committer.submit(write, self._committed, work)
+            else:
+                pending = Pending(write, self._committed, work)
+                self._tools.committer.settle(pending, answer, work.started_at)
         elif not work.is_postponed:
             self._tools.inbox.release(work)
 
