@@ -270,23 +270,17 @@ class Builder(Generic[O, S]):
         handlers = self._declared.handlers
         if not handlers:
             raise DefinitionError(f"{self.name!r} has no step: declare one with @{self.name}.step")
-        graph = StatusGraph.of(
-            (handler.status.value, destination.value)
-            for handler in handlers
-            for destination in handler.destinations
-        )
-        if not graph.edges:
-            raise DefinitionError(
-                f"nothing in {self.name!r} leads to another status: name a destination in a"
-                " function's return annotation, or in to="
-            )
         return Definition(
             name=self.name,
             object_type=self._object_type,
             status_type=self._status_type,
             codec=self._codec,
             handlers=tuple(handlers),
-            graph=graph,
+            graph=StatusGraph.of(
+                (handler.status.value, destination.value)
+                for handler in handlers
+                for destination in handler.destinations
+            ),
             hooks=tuple(self._declared.hooks),
             connectors=tuple(self._declared.connectors),
             schedules=tuple(self._declared.schedules),
@@ -318,6 +312,11 @@ class Builder(Generic[O, S]):
         `DefinitionError` for what cannot work and `TypeError` for an unknown option.
         """
         definition = self.definition()
+        if not definition.graph.edges:
+            raise DefinitionError(
+                f"nothing in {self.name!r} leads to another status: name a destination in a"
+                " function's return annotation, or in to="
+            )
         kind = type(backend).__name__
         if getattr(backend, "record_store", None) is None:
             raise DefinitionError(
