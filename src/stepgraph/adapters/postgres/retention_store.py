@@ -27,6 +27,7 @@ PRUNE_RUNS = (
     " and run.version = page.version"
     " returning run.run_id, run.run_state, run.is_keyed, run.ended_at),"
     " forgotten as (delete from history using gone where history.run_id = gone.run_id),"
+    " childless as (delete from child using gone where child.parent_run_id = gone.run_id),"
     " buried as (insert into tombstone (run_id, workflow, run_state, until)"
     " select run_id, $1, run_state, ended_at + $6 from gone where is_keyed"
     " on conflict (run_id) do update set run_state = excluded.run_state, until = excluded.until)"
